@@ -1,0 +1,124 @@
+//! A frame on the host: samples in the file's own type, interleaved, row-major, in sensor coordinates.
+
+use std::path::PathBuf;
+
+/// The type of a sample as the file stores it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum SampleType {
+    /// 8 bits, 0..=255.
+    U8 = 0,
+    /// 16 bits, 0..=65535.
+    U16 = 1,
+    /// 32-bit float, level units.
+    F32 = 2,
+}
+
+impl SampleType {
+    /// Bytes of one sample.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            SampleType::U8 => 1,
+            SampleType::U16 => 2,
+            SampleType::F32 => 4,
+        }
+    }
+
+    /// The level that stands for the 1 of the accumulation rules.
+    #[must_use]
+    pub const fn white(self) -> f32 {
+        match self {
+            SampleType::U8 => 255.0,
+            SampleType::U16 | SampleType::F32 => 65535.0,
+        }
+    }
+}
+
+/// How a written picture has to be turned so that the camera's "up" is up: the values of the EXIF tag.
+/// Frames are never turned on input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Orientation(pub u8);
+
+impl Orientation {
+    /// As it lies on the sensor.
+    pub const UPRIGHT: Orientation = Orientation(1);
+}
+
+/// The properties that all frames of a stack share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Samples of a pixel, interleaved: 1 (gray) or 3 (red, green, blue).
+    pub channels: usize,
+    /// Type of a sample.
+    pub sample: SampleType,
+}
+
+impl Shape {
+    /// Samples of a whole frame.
+    #[must_use]
+    pub const fn samples(&self) -> usize {
+        self.width * self.height * self.channels
+    }
+
+    /// Bytes of a whole frame, rows without padding.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.samples() * self.sample.bytes()
+    }
+
+    /// 32-bit words that hold a whole frame.
+    #[must_use]
+    pub const fn words(&self) -> usize {
+        self.bytes().div_ceil(4)
+    }
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = if self.channels == 1 { "gray" } else { "colour" };
+        write!(f, "{}x{} {} bit {kind}", self.width, self.height, self.sample.bytes() * 8)
+    }
+}
+
+/// A decoded frame.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Where it came from.
+    pub path: PathBuf,
+    /// Size, channels, sample type.
+    pub shape: Shape,
+    /// The samples, packed little-endian into words (what the GPU is fed), rows without padding;
+    /// exactly [`Shape::words`] long, bytes after the last sample are 0.
+    pub words: Vec<u32>,
+    /// How written pictures are turned.
+    pub orientation: Orientation,
+    /// Capture time as the file states it, `YYYY-MM-DDThh:mm:ss[.fff]`: sorts as text.
+    pub taken: Option<String>,
+    /// Exposure time in seconds, where the file states it.
+    pub exposure_s: Option<f64>,
+    /// ISO speed, where the file states it.
+    pub iso: Option<f64>,
+}
+
+impl Frame {
+    /// The samples as bytes, in the file's own type, without the padding of the last word.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.shape.bytes()]
+    }
+
+    /// Sample number `k` (interleaved order) in level units.
+    #[must_use]
+    pub fn level(&self, k: usize) -> f32 {
+        match self.shape.sample {
+            SampleType::U8 => f32::from(self.bytes()[k]),
+            SampleType::U16 => f32::from(bytemuck::cast_slice::<u32, u16>(&self.words)[k]),
+            SampleType::F32 => bytemuck::cast_slice::<u32, f32>(&self.words)[k],
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! livestack
+
+pub mod error;
+pub mod frame;

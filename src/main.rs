@@ -1,0 +1,2 @@
+//! The livestack program.
+fn main() {}
