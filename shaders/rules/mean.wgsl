@@ -1,0 +1,6 @@
+// mean: the running mean over the frames that cover the pixel: s + (i - s) / seen.
+// s stack, i frame, white: level units; n stacked frames, this one included; seen: frames that cover the
+// pixel, this one included, 0 where it does not. Source: the table of rules in src/rules/mod.rs.
+fn rule_mean(s: f32, i: f32, seen: f32, n: f32, white: f32) -> f32 {
+    return select(s, s + (i - s) / max(seen, 1.0), seen > 0.0);
+}

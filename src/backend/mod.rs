@@ -1,0 +1,54 @@
+//! The seam between CPU and GPU: buffers and the running of kernels; orchestration is written once, above it.
+
+use crate::error::Result;
+use crate::kernels::Kernel;
+use crate::timing::Timings;
+
+pub mod cpu;
+
+/// Where kernels run. A buffer of one backend cannot reach another.
+pub trait Backend {
+    /// Words on the device.
+    type Buffer;
+
+    /// One line: device and driver, or cores.
+    fn describe(&self) -> String;
+
+    /// A buffer of `words` words, all 0.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`](crate::error::Error::Gpu) where the device has not that much memory.
+    fn alloc(&mut self, label: &'static str, words: usize) -> Result<Self::Buffer>;
+
+    /// Replaces the start of `to` by `words` and gives back a vector to decode the next frame into.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`](crate::error::Error::Gpu) where the device fails.
+    fn upload(&mut self, to: &mut Self::Buffer, words: Vec<u32>) -> Result<Vec<u32>>;
+
+    /// Copies `words` to the start of `to`.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`](crate::error::Error::Gpu) where the device fails.
+    fn write(&mut self, to: &mut Self::Buffer, words: &[u32]) -> Result<()>;
+
+    /// Copies the first `into.len()` words of `from`; waits for the kernels before.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`](crate::error::Error::Gpu) where the device fails.
+    fn read(&mut self, from: &Self::Buffer, into: &mut [u32]) -> Result<()>;
+
+    /// Runs kernel `K` over all its rows. Optional buffers that are not used are `None`.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`](crate::error::Error::Gpu) where the device fails.
+    fn run<K: Kernel>(
+        &mut self,
+        p: &K::Params,
+        reads: &[Option<&Self::Buffer>],
+        writes: &mut [Option<&mut Self::Buffer>],
+    ) -> Result<()>;
+
+    /// Time spent in kernels so far.
+    fn timings(&mut self) -> &Timings;
+}

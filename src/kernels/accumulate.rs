@@ -1,0 +1,347 @@
+//! `accumulate`: warps one calibrated plane under the frame's pose and applies every rule to its stack, in place.
+
+use super::{Access, Kernel, Read, Store, params};
+use crate::backend::Backend;
+use crate::error::Result;
+use crate::rules::{Method, Step};
+use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+use std::ops::Range;
+
+/// States that one pass updates: eight storage buffers bind at once, the plane and the coverage take two.
+/// The seven rules have six states.
+pub const SLOTS: usize = 6;
+
+/// A homography, reference px to frame px, split so that f32 loses nothing on large frames: an integer map that
+/// holds the bulk of it, and what is left. With B = r x + t (exact integers) and q = p x,
+/// u = B + (e x + f - B q) / (1 + q).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub struct Pose {
+    /// Linear part rounded to integers.
+    pub r00: i32,
+    /// See `r00`.
+    pub r01: i32,
+    /// See `r00`.
+    pub r10: i32,
+    /// See `r00`.
+    pub r11: i32,
+    /// Whole pixels of the shift.
+    pub tu: i32,
+    /// See `tu`.
+    pub tv: i32,
+    /// Pixels in a row of the frame.
+    pub frame_width: u32,
+    /// Rows of the frame.
+    pub frame_height: u32,
+    /// The linear part's remainder.
+    pub e00: f32,
+    /// See `e00`.
+    pub e01: f32,
+    /// See `e00`.
+    pub e10: f32,
+    /// See `e00`.
+    pub e11: f32,
+    /// The shift's fraction, px.
+    pub fu: f32,
+    /// See `fu`.
+    pub fv: f32,
+    /// Projective part, 1/px.
+    pub p0: f32,
+    /// See `p0`.
+    pub p1: f32,
+}
+
+impl Pose {
+    /// The homography `h` (row-major, `h[8] == 1`) into frames of `width` x `height`.
+    #[must_use]
+    pub fn new(h: &[f64; 9], width: usize, height: usize) -> Pose {
+        let whole = |v: f64| v.round() as i32;
+        let rest = |v: f64| (v - v.round()) as f32;
+        Pose {
+            r00: whole(h[0]),
+            r01: whole(h[1]),
+            r10: whole(h[3]),
+            r11: whole(h[4]),
+            tu: whole(h[2]),
+            tv: whole(h[5]),
+            frame_width: width as u32,
+            frame_height: height as u32,
+            e00: rest(h[0]),
+            e01: rest(h[1]),
+            e10: rest(h[3]),
+            e11: rest(h[4]),
+            fu: rest(h[2]),
+            fv: rest(h[5]),
+            p0: h[6] as f32,
+            p1: h[7] as f32,
+        }
+    }
+
+    /// The exact integer part of the map at (`x`, `y`).
+    #[inline(always)]
+    #[must_use]
+    pub fn base(&self, x: i32, y: i32) -> (i32, i32) {
+        (self.r00 * x + self.r01 * y + self.tu, self.r10 * x + self.r11 * y + self.tv)
+    }
+
+    /// The rest of the map at (`x`, `y`), px.
+    #[inline(always)]
+    #[must_use]
+    pub fn rest(&self, x: i32, y: i32) -> (f32, f32) {
+        let (bu, bv) = self.base(x, y);
+        let (fx, fy) = (x as f32, y as f32);
+        let q = self.p0 * fx + self.p1 * fy;
+        let w = 1.0 + q;
+        (
+            (self.e00 * fx + (self.e01 * fy + self.fu) - bu as f32 * q) / w,
+            (self.e10 * fx + (self.e11 * fy + self.fv) - bv as f32 * q) / w,
+        )
+    }
+
+    /// Pixel and fraction that (`x`, `y`) maps to, if the frame covers it: 0 <= u <= W-1, 0 <= v <= H-1.
+    #[inline(always)]
+    #[must_use]
+    pub fn covered(&self, x: i32, y: i32) -> Option<(usize, usize, f32, f32)> {
+        let ((bu, bv), (du, dv)) = (self.base(x, y), self.rest(x, y));
+        let (ku, kv) = (du.floor(), dv.floor());
+        let (u, v, fu, fv) = (bu + ku as i32, bv + kv as i32, du - ku, dv - kv);
+        let (last_u, last_v) = (self.frame_width as i32 - 1, self.frame_height as i32 - 1);
+        let inside = |k: i32, f: f32, last: i32| k >= 0 && (k < last || (k == last && f == 0.0));
+        (inside(u, fu, last_u) && inside(v, fv, last_v)).then_some((u as usize, v as usize, fu, fv))
+    }
+}
+
+/// Parameters of [`Accumulate`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct AccumulateParams {
+    /// First row of the band.
+    pub row0: u32,
+    /// Rows of the band.
+    pub rows: u32,
+    /// Pixels in a row of the stack.
+    pub width: u32,
+    /// Rows of the stack.
+    pub height: u32,
+    /// Samples in a padded row.
+    pub stride: u32,
+    /// [`Store`] of the plane.
+    pub store: u32,
+    /// States in use.
+    pub slots: u32,
+    /// Levels of one unit of the plane.
+    pub unit: f32,
+    /// Stacked frames, this one included.
+    pub n: f32,
+    /// Level that stands for 1.
+    pub white: f32,
+    /// Added to every covered sample, levels: the rules on signed data.
+    pub pedestal: f32,
+    /// Code of the rule of each state.
+    pub op: [u32; SLOTS],
+    /// Zero.
+    pub pad: [u32; 3],
+    /// Reference px to frame px.
+    pub pose: Pose,
+}
+params!(AccumulateParams);
+
+/// The kernel. States and rows of the coverage (u16 counts before this frame) are in reference pixels.
+pub struct Accumulate;
+
+impl Kernel for Accumulate {
+    const NAME: &'static str = "accumulate";
+    const SOURCE: &'static [&'static str] = &[
+        include_str!("../../shaders/lib/plane.wgsl"),
+        include_str!("../../shaders/lib/pose.wgsl"),
+        include_str!("../../shaders/accumulate.wgsl"),
+    ];
+    const READS: &'static [Read] = &[("plane", Access::Gathered), ("coverage", Access::Streamed)];
+    const WRITES: &'static [&'static str] = &["state0", "state1", "state2", "state3", "state4", "state5"];
+    type Params = AccumulateParams;
+
+    fn rows(p: &AccumulateParams) -> u32 {
+        p.height
+    }
+
+    fn read_row_bytes(p: &AccumulateParams, k: usize) -> usize {
+        if k == 1 { p.stride as usize * 2 } else { 0 }
+    }
+
+    fn write_row_words(p: &AccumulateParams, k: usize) -> usize {
+        if k < p.slots as usize { p.stride as usize } else { 0 }
+    }
+
+    fn groups(p: &AccumulateParams, rows: u32) -> [u32; 3] {
+        [p.stride.div_ceil(64), rows.div_ceil(4), 1]
+    }
+
+    fn bytes(p: &AccumulateParams) -> u64 {
+        let states = 8 * u64::from(p.slots);
+        u64::from(p.stride) * u64::from(p.height) * ([1, 2, 4][p.store as usize] + states)
+    }
+
+    #[inline(always)]
+    fn twin(p: &AccumulateParams, rows: Range<u32>, reads: &[&[u32]], writes: &mut [&mut [u32]]) {
+        match p.store {
+            s if s == Store::U8 as u32 => bands::<u8>(p, rows, reads, writes),
+            s if s == Store::U16 as u32 => bands::<u16>(p, rows, reads, writes),
+            _ => bands::<f32>(p, rows, reads, writes),
+        }
+    }
+}
+
+/// Pixels that are warped together before the rules are applied: their buffers stay in the first-level cache.
+const BLOCK: usize = 512;
+/// Pixels that are tried at once on the fast path, where all of them share one whole-pixel offset.
+const RUN: usize = 16;
+
+/// A sample of a plane as a level.
+trait Sample: Pod {
+    fn value(self) -> f32;
+}
+impl Sample for u8 {
+    #[inline(always)]
+    fn value(self) -> f32 {
+        f32::from(self)
+    }
+}
+impl Sample for u16 {
+    #[inline(always)]
+    fn value(self) -> f32 {
+        f32::from(self)
+    }
+}
+impl Sample for f32 {
+    #[inline(always)]
+    fn value(self) -> f32 {
+        self
+    }
+}
+
+/// What one block of a row needs besides its samples: offsets (px), the warped samples, frames that cover them.
+struct Block {
+    du: [f32; BLOCK],
+    dv: [f32; BLOCK],
+    warped: [f32; BLOCK],
+    seen: [f32; BLOCK],
+}
+
+#[inline(always)]
+fn bands<T: Sample>(p: &AccumulateParams, rows: Range<u32>, reads: &[&[u32]], writes: &mut [&mut [u32]]) {
+    let (width, stride) = (p.width as usize, p.stride as usize);
+    let plane = cast_slice::<u32, T>(reads[0]);
+    let counts = cast_slice::<u32, u16>(reads[1]);
+    let methods: Vec<_> = p.op.iter().take(p.slots as usize).map(|&c| Method::from_code(c)).collect();
+    let counted = methods.iter().flatten().any(|m| m.coverage());
+    let step = Step { n: p.n, white: p.white };
+    let mut block = Block { du: [0.0; BLOCK], dv: [0.0; BLOCK], warped: [0.0; BLOCK], seen: [0.0; BLOCK] };
+    for y in rows.clone() {
+        let band = (y - rows.start) as usize;
+        for x in (0..width).step_by(BLOCK) {
+            let n = BLOCK.min(width - x);
+            warp(p, plane, x, y as i32, n, &mut block);
+            if counted {
+                let before = &counts[y as usize * stride + x..][..n];
+                for (seen, &c) in block.seen[..n].iter_mut().zip(before) {
+                    *seen = if *seen > 0.0 { *seen + f32::from(c) } else { 0.0 };
+                }
+            }
+            for (method, state) in methods.iter().zip(writes.iter_mut()) {
+                let state = &mut cast_slice_mut::<u32, f32>(state)[band * stride + x..][..n];
+                if let Some(method) = method {
+                    method.apply(state, &block.warped[..n], &block.seen[..n], &step);
+                }
+            }
+        }
+    }
+}
+
+/// Fills `block` for `n` pixels of row `y` from column `x`: warped samples in levels, `seen` 1 where covered.
+#[inline(always)]
+fn warp<T: Sample>(p: &AccumulateParams, plane: &[T], x: usize, y: i32, n: usize, block: &mut Block) {
+    let pose = &p.pose;
+    for j in 0..n {
+        (block.du[j], block.dv[j]) = pose.rest((x + j) as i32, y);
+    }
+    let steady = pose.r00 == 1 && pose.r10 == 0;
+    let mut j = 0;
+    while j < n {
+        if steady && j + RUN <= n && run(p, plane, x + j, y, j, block) {
+            j += RUN;
+            continue;
+        }
+        let end = (j + RUN).min(n);
+        for k in j..end {
+            let hit = pose.covered((x + k) as i32, y);
+            block.seen[k] = if hit.is_some() { 1.0 } else { 0.0 };
+            block.warped[k] = hit.map_or(0.0, |at| bilinear(p, plane, at) * p.unit + p.pedestal);
+        }
+        j = end;
+    }
+}
+
+/// The fast path: [`RUN`] pixels whose four taps each lie in four shifted, contiguous rows. False where they do not
+/// share one whole-pixel offset or reach the frame's edge: then nothing was done.
+#[inline(always)]
+fn run<T: Sample>(p: &AccumulateParams, plane: &[T], x: usize, y: i32, j: usize, block: &mut Block) -> bool {
+    let stride = p.stride as usize;
+    let (du, dv) = (&block.du[j..j + RUN], &block.dv[j..j + RUN]);
+    let (ku, kv) = (du[0].floor(), dv[0].floor());
+    let (bu, bv) = p.pose.base(x as i32, y);
+    let (u, v) = (bu + ku as i32, bv + kv as i32);
+    let inside = u >= 0
+        && v >= 0
+        && u + (RUN as i32) < p.pose.frame_width as i32
+        && v + 1 < p.pose.frame_height as i32;
+    if !inside || du[RUN - 1].floor() != ku || dv[RUN - 1].floor() != kv {
+        return false;
+    }
+    let from = v as usize * stride + u as usize;
+    let (Some(upper), Some(lower)) =
+        (plane[from..].first_chunk::<{ RUN + 1 }>(), plane[from + stride..].first_chunk::<{ RUN + 1 }>())
+    else {
+        return false;
+    };
+    let warped = &mut block.warped[j..j + RUN];
+    for k in 0..RUN {
+        let (fu, fv) = (du[k] - ku, dv[k] - kv);
+        let (a, b) = (upper[k].value(), upper[k + 1].value());
+        let (c, d) = (lower[k].value(), lower[k + 1].value());
+        let (top, bottom) = (a + fu * (b - a), c + fu * (d - c));
+        warped[k] = (top + fv * (bottom - top)) * p.unit + p.pedestal;
+    }
+    block.seen[j..j + RUN].fill(1.0);
+    true
+}
+
+/// Bilinear value, in plane units, at pixel (`u`, `v`) plus fraction; taps of weight 0 may lie outside.
+#[inline(always)]
+fn bilinear<T: Sample>(p: &AccumulateParams, plane: &[T], (u, v, fu, fv): (usize, usize, f32, f32)) -> f32 {
+    let stride = p.stride as usize;
+    let right = (u + 1).min(p.pose.frame_width as usize - 1);
+    let low = (v + 1).min(p.pose.frame_height as usize - 1);
+    let (a, b) = (plane[v * stride + u].value(), plane[v * stride + right].value());
+    let (c, d) = (plane[low * stride + u].value(), plane[low * stride + right].value());
+    let (top, bottom) = (a + fu * (b - a), c + fu * (d - c));
+    top + fv * (bottom - top)
+}
+
+/// Warps `plane` and applies the rules of `p.op` to `states`, in that order; `coverage` where a rule counts frames.
+///
+/// # Errors
+/// Where the device fails.
+pub fn accumulate<'a, B: Backend>(
+    backend: &mut B,
+    p: &AccumulateParams,
+    plane: &B::Buffer,
+    coverage: Option<&B::Buffer>,
+    states: impl Iterator<Item = &'a mut B::Buffer>,
+) -> Result<()>
+where
+    B::Buffer: 'a,
+{
+    let mut states = states.fuse();
+    let mut slots: [Option<&mut B::Buffer>; SLOTS] = std::array::from_fn(|_| states.next());
+    backend.run::<Accumulate>(p, &[Some(plane), coverage], &mut slots)
+}

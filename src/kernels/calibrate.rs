@@ -1,0 +1,209 @@
+//! `calibrate`: unpacks the native samples and takes the master dark off, one plane a colour.
+
+use super::{Access, Kernel, Read, Store, params};
+use crate::backend::Backend;
+use crate::error::Result;
+use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+use std::ops::Range;
+
+/// What is done to a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Mode {
+    /// No dark: the sample is only moved to its plane, in its own type.
+    Copy = 0,
+    /// Guarded dark in fixed point: i' = i << shift; i' > m ? i' - m : i', all exact in 16 bits.
+    Fixed = 1,
+    /// Guarded dark in f32: i > m ? i - m : i.
+    Guarded = 2,
+    /// Signed dark in f32: i - m.
+    Signed = 3,
+}
+
+/// Parameters of [`Calibrate`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct CalibrateParams {
+    /// First row of the band.
+    pub row0: u32,
+    /// Rows of the band.
+    pub rows: u32,
+    /// Pixels in a row of the frame.
+    pub width: u32,
+    /// Samples in a padded row of a plane.
+    pub stride: u32,
+    /// Rows of the frame.
+    pub height: u32,
+    /// Interleaved samples of a pixel: 1 or 3.
+    pub channels: u32,
+    /// [`Store`] of the native samples.
+    pub input: u32,
+    /// [`Mode`].
+    pub mode: u32,
+    /// Left shift of `Fixed`: 8 for 8-bit frames, 0 for 16-bit ones.
+    pub shift: u32,
+    /// Zero.
+    pub pad0: u32,
+    /// Zero.
+    pub pad1: u32,
+    /// Zero.
+    pub pad2: u32,
+}
+params!(CalibrateParams);
+
+impl CalibrateParams {
+    /// The store of the planes that come out, and of the dark that goes in.
+    #[must_use]
+    pub fn stores(&self) -> (Store, Option<Store>) {
+        let input = [Store::U8, Store::U16, Store::F32][self.input as usize];
+        match self.mode {
+            m if m == Mode::Copy as u32 => (input, None),
+            m if m == Mode::Fixed as u32 => (Store::U16, Some(Store::U16)),
+            _ => (Store::F32, Some(Store::F32)),
+        }
+    }
+}
+
+/// The kernel.
+pub struct Calibrate;
+
+const fn words(store: Store, stride: u32) -> usize {
+    super::PlaneFormat { store, unit: 1.0 }.row_words(stride as usize)
+}
+
+impl Kernel for Calibrate {
+    const NAME: &'static str = "calibrate";
+    const SOURCE: &'static [&'static str] = &[include_str!("../../shaders/calibrate.wgsl")];
+    const READS: &'static [Read] = &[
+        ("raw", Access::Streamed),
+        ("dark0", Access::Streamed),
+        ("dark1", Access::Streamed),
+        ("dark2", Access::Streamed),
+    ];
+    const WRITES: &'static [&'static str] = &["plane0", "plane1", "plane2"];
+    type Params = CalibrateParams;
+
+    fn rows(p: &CalibrateParams) -> u32 {
+        p.height
+    }
+
+    fn read_row_bytes(p: &CalibrateParams, k: usize) -> usize {
+        let (_, dark) = p.stores();
+        match k {
+            0 => (p.width * p.channels) as usize * [1, 2, 4][p.input as usize],
+            _ => dark.map_or(0, |d| words(d, p.stride) * 4),
+        }
+    }
+
+    fn write_row_words(p: &CalibrateParams, k: usize) -> usize {
+        if k < p.channels as usize { words(p.stores().0, p.stride) } else { 0 }
+    }
+
+    fn groups(p: &CalibrateParams, rows: u32) -> [u32; 3] {
+        [(p.stride / 4).div_ceil(64), rows, 1]
+    }
+
+    fn bytes(p: &CalibrateParams) -> u64 {
+        let planes = p.channels as usize;
+        let row = Self::read_row_bytes(p, 0)
+            + planes * (Self::read_row_bytes(p, 1) + 4 * Self::write_row_words(p, 0));
+        row as u64 * u64::from(p.height)
+    }
+
+    #[inline(always)]
+    fn twin(p: &CalibrateParams, rows: Range<u32>, reads: &[&[u32]], writes: &mut [&mut [u32]]) {
+        match (p.input, p.mode) {
+            (0, 0) => bands::<u8, u8, u8>(p, rows, reads, writes, |i, _, _| i),
+            (1, 0) => bands::<u16, u16, u16>(p, rows, reads, writes, |i, _, _| i),
+            (_, 0) => bands::<f32, f32, f32>(p, rows, reads, writes, |i, _, _| finite(i)),
+            (0, 1) => bands::<u8, u16, u16>(p, rows, reads, writes, |i, m, s| fixed(u16::from(i) << s, m)),
+            (1, 1) => bands::<u16, u16, u16>(p, rows, reads, writes, |i, m, s| fixed(i << s, m)),
+            (0, 2) => bands::<u8, f32, f32>(p, rows, reads, writes, |i, m, _| guarded(f32::from(i), m)),
+            (1, 2) => bands::<u16, f32, f32>(p, rows, reads, writes, |i, m, _| guarded(f32::from(i), m)),
+            (_, 2) => bands::<f32, f32, f32>(p, rows, reads, writes, |i, m, _| guarded(finite(i), m)),
+            (0, _) => bands::<u8, f32, f32>(p, rows, reads, writes, |i, m, _| f32::from(i) - m),
+            (1, _) => bands::<u16, f32, f32>(p, rows, reads, writes, |i, m, _| f32::from(i) - m),
+            (_, _) => bands::<f32, f32, f32>(p, rows, reads, writes, |i, m, _| finite(i) - m),
+        }
+    }
+}
+
+#[inline(always)]
+fn fixed(i: u16, m: u16) -> u16 {
+    if i > m { i - m } else { i }
+}
+
+#[inline(always)]
+fn guarded(i: f32, m: f32) -> f32 {
+    if i > m { i - m } else { i }
+}
+
+/// NaN and infinity (dead pixels in float files) become 0.
+#[inline(always)]
+fn finite(i: f32) -> f32 {
+    const EXPONENT: u32 = 0x7f80_0000;
+    if i.to_bits() & EXPONENT == EXPONENT { 0.0 } else { i }
+}
+
+#[inline(always)]
+fn bands<I: Pod, D: Pod, O: Pod>(
+    p: &CalibrateParams,
+    rows: Range<u32>,
+    reads: &[&[u32]],
+    writes: &mut [&mut [u32]],
+    f: impl Fn(I, D, u32) -> O + Copy,
+) {
+    let (w, stride, channels) = (p.width as usize, p.stride as usize, p.channels as usize);
+    let raw = cast_slice::<u32, I>(reads[0]);
+    // Without a dark a slice of zeros of the row's length stands in, so that one loop serves both.
+    let none = vec![D::zeroed(); w];
+    for y in rows.clone() {
+        let band = (y - rows.start) as usize;
+        let y = y as usize;
+        let src = &raw[y * w * channels..][..w * channels];
+        let dark = |c: usize| match cast_slice::<u32, D>(reads[1 + c]) {
+            [] => &none[..],
+            d => &d[y * stride..][..w],
+        };
+        let out = band * stride..band * stride + w;
+        if channels == 1 {
+            let plane = &mut cast_slice_mut::<u32, O>(writes[0])[out];
+            for ((o, &i), &m) in plane.iter_mut().zip(src).zip(dark(0)) {
+                *o = f(i, m, p.shift);
+            }
+        } else {
+            let [r, g, b, ..] = writes else { return };
+            let r = &mut cast_slice_mut::<u32, O>(r)[out.clone()];
+            let g = &mut cast_slice_mut::<u32, O>(g)[out.clone()];
+            let b = &mut cast_slice_mut::<u32, O>(b)[out];
+            let (dr, dg, db) = (dark(0), dark(1), dark(2));
+            let (pixels, _) = src.as_chunks::<3>();
+            for x in 0..w.min(pixels.len()) {
+                let [i, j, k] = pixels[x];
+                r[x] = f(i, dr[x], p.shift);
+                g[x] = f(j, dg[x], p.shift);
+                b[x] = f(k, db[x], p.shift);
+            }
+        }
+    }
+}
+
+/// Calibrates the native samples in `raw`, with the planes of the master `dark` (empty without one), into `planes`
+/// (as many as there are channels).
+///
+/// # Errors
+/// Where the device fails.
+pub fn calibrate<B: Backend>(
+    backend: &mut B,
+    p: &CalibrateParams,
+    raw: &B::Buffer,
+    dark: &[B::Buffer],
+    planes: &mut [B::Buffer],
+) -> Result<()> {
+    let mut planes = planes.iter_mut();
+    backend.run::<Calibrate>(
+        p,
+        &[Some(raw), dark.first(), dark.get(1), dark.get(2)],
+        &mut [planes.next(), planes.next(), planes.next()],
+    )
+}

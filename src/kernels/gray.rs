@@ -1,0 +1,249 @@
+//! `gray`: luminance for alignment, with isolated hot pixels taken out.
+//!
+//! The gray plane is unsigned 16 bit, in units of white / [`SPAN`] on a pedestal, whatever the frame's type:
+//! half the memory of f32, and integer arithmetic that is the same on every device.
+
+use super::{Access, Kernel, Read, Store, params};
+use crate::backend::Backend;
+use crate::error::Result;
+use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+use std::ops::Range;
+
+/// Gray units of white: 90 % of 16 bits, so that noise above white and below black still fits.
+pub const SPAN: f32 = 58981.0;
+/// Gray value of level 0: 5 % of 16 bits, room for the negative samples of a signed dark.
+pub const PEDESTAL: u32 = 3277;
+/// A pixel is hot when it stands out of its six lowest neighbours this many times as far as its second
+/// highest neighbour does. The core of a star of FWHM 1.5 px reaches 3.4; background noise passes 4 about
+/// once in 10^4 pixels, and is then replaced by its neighbours' mean, which does no harm.
+pub const HOT_RATIO: i32 = 4;
+/// Luminance weights of red, green, blue in 1/32768: 0.299, 0.587, 0.114 (they sum to 32768).
+pub const WEIGHTS: [u32; 3] = [9798, 19235, 3735];
+/// The sum of [`WEIGHTS`].
+pub const WEIGHT_SUM: u32 = 32768;
+
+/// Parameters of [`Gray`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct GrayParams {
+    /// First row of the band.
+    pub row0: u32,
+    /// Rows of the band.
+    pub rows: u32,
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows of the frame.
+    pub height: u32,
+    /// Samples in a padded row.
+    pub stride: u32,
+    /// Colour planes: 1 or 3.
+    pub channels: u32,
+    /// [`Store`] of the colour planes.
+    pub store: u32,
+    /// Gray units of one weighted sum: [`SPAN`] * unit / white, over [`WEIGHT_SUM`].
+    pub scale: f32,
+}
+params!(GrayParams);
+
+impl GrayParams {
+    /// The factor `scale` for planes in units of `unit` levels.
+    #[must_use]
+    pub fn scale(unit: f32, white: f32) -> f32 {
+        SPAN * unit / (white * WEIGHT_SUM as f32)
+    }
+}
+
+/// The kernel.
+pub struct Gray;
+
+impl Kernel for Gray {
+    const NAME: &'static str = "gray";
+    const SOURCE: &'static [&'static str] =
+        &[include_str!("../../shaders/lib/plane.wgsl"), include_str!("../../shaders/gray.wgsl")];
+    const READS: &'static [Read] =
+        &[("plane0", Access::Gathered), ("plane1", Access::Gathered), ("plane2", Access::Gathered)];
+    const WRITES: &'static [&'static str] = &["gray"];
+    type Params = GrayParams;
+
+    fn rows(p: &GrayParams) -> u32 {
+        p.height
+    }
+
+    fn write_row_words(p: &GrayParams, _: usize) -> usize {
+        p.stride as usize / 2
+    }
+
+    fn groups(p: &GrayParams, rows: u32) -> [u32; 3] {
+        [p.stride.div_ceil(32), rows.div_ceil(32), 1]
+    }
+
+    fn bytes(p: &GrayParams) -> u64 {
+        let sample = [1, 2, 4][p.store as usize] * u64::from(p.channels);
+        u64::from(p.stride) * u64::from(p.height) * (sample + 2)
+    }
+
+    #[inline(always)]
+    fn twin(p: &GrayParams, rows: Range<u32>, reads: &[&[u32]], writes: &mut [&mut [u32]]) {
+        match p.store {
+            s if s == Store::U8 as u32 => bands::<u8>(p, rows, reads, writes, integer),
+            s if s == Store::U16 as u32 => bands::<u16>(p, rows, reads, writes, integer),
+            _ => bands::<f32>(p, rows, reads, writes, real),
+        }
+    }
+}
+
+/// Gray of integer samples: an exact sum, one rounding (the product), truncated.
+#[inline(always)]
+fn integer<T: Into<u32>>(rgb: [T; 3], scale: f32) -> u16 {
+    let [r, g, b] = rgb.map(Into::into);
+    let sum = r * WEIGHTS[0] + g * WEIGHTS[1] + b * WEIGHTS[2];
+    // At most 65535, so i32 holds it; a signed conversion is what vector units have.
+    ((sum as f32 * scale) as i32 + PEDESTAL as i32).min(65535) as u16
+}
+
+/// Gray of f32 samples.
+#[inline(always)]
+fn real(rgb: [f32; 3], scale: f32) -> u16 {
+    let [r, g, b] = rgb;
+    let sum = r * WEIGHTS[0] as f32 + g * WEIGHTS[1] as f32 + b * WEIGHTS[2] as f32;
+    let gray = (sum * scale).clamp(-(PEDESTAL as f32), 65535.0 - PEDESTAL as f32);
+    ((gray + PEDESTAL as f32) as i32) as u16
+}
+
+#[inline(always)]
+fn bands<T: Pod>(
+    p: &GrayParams,
+    rows: Range<u32>,
+    reads: &[&[u32]],
+    writes: &mut [&mut [u32]],
+    gray: impl Fn([T; 3], f32) -> u16 + Copy,
+) {
+    let (w, h, stride) = (p.width as usize, p.height as usize, p.stride as usize);
+    let planes: [&[T]; 3] = std::array::from_fn(|c| cast_slice(reads[c.min(p.channels as usize - 1)]));
+    let out = cast_slice_mut::<u32, u16>(writes[0]);
+    let luminance = |y: usize, row: &mut [u16]| {
+        let [r, g, b] = planes.map(|s| &s[y * stride..][..w]);
+        let row = &mut row[..w];
+        for x in 0..w {
+            row[x] = gray([r[x], g[x], b[x]], p.scale);
+        }
+    };
+    // Three rows of luminance travel down the band.
+    let mut window = [vec![0_u16; w], vec![0_u16; w], vec![0_u16; w]];
+    let first = rows.start as usize;
+    luminance(first.saturating_sub(1), &mut window[0]);
+    luminance(first, &mut window[1]);
+    for y in first..rows.end as usize {
+        luminance((y + 1).min(h - 1), &mut window[2]);
+        let row = &mut out[(y - first) * stride..][..w];
+        if y == 0 || y == h - 1 || w < 3 {
+            row.copy_from_slice(&window[1]);
+        } else {
+            let [above, here, below] = &window;
+            row[0] = here[0];
+            row[w - 1] = here[w - 1];
+            repair(above, here, below, row);
+        }
+        window.rotate_left(1);
+    }
+}
+
+/// Replaces the inner pixels that stand out of their neighbours; see [`HOT_RATIO`].
+#[inline(always)]
+fn repair(above: &[u16], here: &[u16], below: &[u16], out: &mut [u16]) {
+    let n = out.len() - 2;
+    let (a0, a1, a2) = (&above[..n], &above[1..][..n], &above[2..][..n]);
+    let (h0, h1, h2) = (&here[..n], &here[1..][..n], &here[2..][..n]);
+    let (b0, b1, b2) = (&below[..n], &below[1..][..n], &below[2..][..n]);
+    let out = &mut out[1..][..n];
+    for x in 0..n {
+        let (p, q) = top4([a0[x], a1[x], a2[x], h0[x]]);
+        let (r, s) = top4([h2[x], b0[x], b1[x], b2[x]]);
+        let (m1, m2) = (p.max(r), p.min(r).max(q).max(s));
+        let sum = i32::from(a0[x])
+            + i32::from(a1[x])
+            + i32::from(a2[x])
+            + i32::from(h0[x])
+            + i32::from(h2[x])
+            + i32::from(b0[x])
+            + i32::from(b1[x])
+            + i32::from(b2[x]);
+        let low = sum - i32::from(m1) - i32::from(m2);
+        let c = h1[x];
+        let hot = 6 * i32::from(c) - low > HOT_RATIO * (6 * i32::from(m2) - low);
+        out[x] = if hot { sixth(low) } else { c };
+    }
+}
+
+/// The two largest of four.
+#[inline(always)]
+fn top4(n: [u16; 4]) -> (u16, u16) {
+    let (a, b) = (n[0].max(n[1]), n[0].min(n[1]));
+    let (c, d) = (n[2].max(n[3]), n[2].min(n[3]));
+    (a.max(c), a.min(c).max(b).max(d))
+}
+
+/// A sixth of the sum of six 16-bit values, to the nearest.
+#[inline(always)]
+fn sixth(low: i32) -> u16 {
+    ((low + 3) / 6) as u16
+}
+
+/// Makes the gray plane of the colour `planes`.
+///
+/// # Errors
+/// Where the device fails.
+pub fn gray<B: Backend>(
+    backend: &mut B,
+    p: &GrayParams,
+    planes: &[B::Buffer],
+    gray: &mut B::Buffer,
+) -> Result<()> {
+    backend.run::<Gray>(p, &[planes.first(), planes.get(1), planes.get(2)], &mut [Some(gray)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(frame: &[u16], w: u32, h: u32) -> Vec<u16> {
+        let stride = super::super::stride(w as usize);
+        let mut plane = vec![0_u16; stride * h as usize];
+        for y in 0..h as usize {
+            for x in 0..w as usize {
+                plane[y * stride + x] = frame[y * w as usize + x];
+            }
+        }
+        let words: Vec<u32> = plane.chunks(2).map(|p| u32::from(p[0]) | u32::from(p[1]) << 16).collect();
+        let mut out = vec![0_u32; words.len()];
+        let p = GrayParams {
+            row0: 0,
+            rows: h,
+            width: w,
+            height: h,
+            stride: stride as u32,
+            channels: 1,
+            store: Store::U16 as u32,
+            scale: GrayParams::scale(1.0, 65535.0),
+        };
+        Gray::twin(&p, 0..h, &[&words, &[], &[]], &mut [&mut out]);
+        let gray = cast_slice::<u32, u16>(&out);
+        (0..h as usize).flat_map(|y| gray[y * stride..][..w as usize].to_vec()).collect()
+    }
+
+    #[test]
+    fn a_hot_pixel_goes_and_a_star_stays() {
+        let (w, h) = (16, 9);
+        let mut frame = vec![1000_u16; w * h];
+        frame[4 * w + 3] = 30000;
+        for (dy, dx) in (3..=5).flat_map(|y| (10..=12).map(move |x| (y, x))) {
+            let r2 = (dy as f64 - 4.0).powi(2) + (dx as f64 - 11.0).powi(2);
+            frame[dy * w + dx] += (20000.0 * (-r2 / (2.0 * 0.85_f64.powi(2))).exp()) as u16;
+        }
+        let gray = run(&frame, w as u32, h as u32);
+        let sky = gray[0];
+        assert_eq!(gray[4 * w + 3], sky, "the hot pixel");
+        assert!(gray[4 * w + 11] > sky + 17000, "the star's core {} over {sky}", gray[4 * w + 11]);
+        assert_eq!(u32::from(sky), (1000.0 * SPAN / 65535.0) as u32 + PEDESTAL);
+    }
+}

@@ -1,0 +1,87 @@
+//! `template`: the pixels of the reference's patches, smoothed and less their background: what ECC matches.
+
+use super::sample::{AREA, CENTRE, PATCH, Patch, sample};
+use super::{Access, Kernel, Read, params};
+use crate::backend::Backend;
+use crate::error::Result;
+use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+use std::ops::Range;
+
+/// Parameters of [`Template`] and [`Ecc`](super::ecc::Ecc).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct PatchParams {
+    /// First patch of the band.
+    pub row0: u32,
+    /// Patches of the band.
+    pub rows: u32,
+    /// Patches in all.
+    pub patches: u32,
+    /// Samples in a padded row of the gray plane.
+    pub stride: u32,
+}
+params!(PatchParams);
+
+/// The kernel. Writes 256 f32 a patch, gray units, row-major.
+pub struct Template;
+
+impl Kernel for Template {
+    const NAME: &'static str = "template";
+    const SOURCE: &'static [&'static str] =
+        &[include_str!("../../shaders/lib/sample.wgsl"), include_str!("../../shaders/template.wgsl")];
+    const READS: &'static [Read] = &[("gray", Access::Gathered), ("patches", Access::Streamed)];
+    const WRITES: &'static [&'static str] = &["template_px"];
+    type Params = PatchParams;
+
+    fn rows(p: &PatchParams) -> u32 {
+        p.patches
+    }
+
+    fn read_row_bytes(_: &PatchParams, k: usize) -> usize {
+        if k == 1 { size_of::<Patch>() } else { 0 }
+    }
+
+    fn write_row_words(_: &PatchParams, _: usize) -> usize {
+        AREA
+    }
+
+    fn groups(_: &PatchParams, rows: u32) -> [u32; 3] {
+        [rows, 1, 1]
+    }
+
+    fn bytes(p: &PatchParams) -> u64 {
+        u64::from(p.patches) * (AREA * (2 + 4)) as u64
+    }
+
+    #[inline(always)]
+    fn twin(p: &PatchParams, rows: Range<u32>, reads: &[&[u32]], writes: &mut [&mut [u32]]) {
+        let gray = cast_slice::<u32, u16>(reads[0]);
+        let patches = cast_slice::<u32, Patch>(reads[1]);
+        let out = cast_slice_mut::<u32, f32>(writes[0]);
+        for (k, px) in rows.zip(out.chunks_exact_mut(AREA)) {
+            let patch = &patches[k as usize];
+            if patch.inside == 0 {
+                px.fill(0.0);
+                continue;
+            }
+            for (i, o) in px.iter_mut().enumerate() {
+                let (dx, dy) = ((i % PATCH) as i32 - CENTRE, (i / PATCH) as i32 - CENTRE);
+                *o = sample(gray, p.stride as usize, patch, dx as f32, dy as f32)[0];
+            }
+        }
+    }
+}
+
+/// Cuts `patches` out of `gray` into `template_px`.
+///
+/// # Errors
+/// Where the device fails.
+pub fn template<B: Backend>(
+    backend: &mut B,
+    p: &PatchParams,
+    gray: &B::Buffer,
+    patches: &B::Buffer,
+    template_px: &mut B::Buffer,
+) -> Result<()> {
+    backend.run::<Template>(p, &[Some(gray), Some(patches)], &mut [Some(template_px)])
+}

@@ -1,0 +1,211 @@
+//! `tiles`: one record for each 16x16 tile of the gray plane, and the plane binned 4x4 for the coarse start.
+
+use super::{Access, Kernel, Read, params};
+use crate::backend::Backend;
+use crate::error::Result;
+use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+use std::ops::Range;
+
+/// Pixels of a tile's side.
+pub const TILE: usize = 16;
+/// Pixels of a binned pixel's side.
+pub const BIN: usize = 4;
+/// Words of a tile's record.
+pub const RECORD: usize = 4;
+
+/// What is known of a tile.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Tile {
+    /// Brightest pixel: gray value << 8 | 255 - place, place = 16 y + x in the tile; ties go to the first.
+    pub key: u32,
+    /// Sum of the gray values.
+    pub sum: u32,
+    /// Sum of |differences| to the right neighbour, gray units.
+    pub grad_x: u32,
+    /// Sum of |differences| to the lower neighbour, gray units.
+    pub grad_y: u32,
+}
+
+impl Tile {
+    /// Gray value of the brightest pixel.
+    #[must_use]
+    pub fn peak(&self) -> u32 {
+        self.key >> 8
+    }
+
+    /// Place (x, y) of the brightest pixel in the tile.
+    #[must_use]
+    pub fn place(&self) -> (usize, usize) {
+        let k = 255 - (self.key & 255) as usize;
+        (k % TILE, k / TILE)
+    }
+}
+
+/// Parameters of [`Tiles`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct TilesParams {
+    /// First row of tiles of the band.
+    pub row0: u32,
+    /// Rows of tiles of the band.
+    pub rows: u32,
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows of pixels.
+    pub height: u32,
+    /// Samples in a padded row of the gray plane.
+    pub stride: u32,
+    /// Tiles in a row: width / 16, rounded up.
+    pub tiles_x: u32,
+    /// Zero.
+    pub pad0: u32,
+    /// Zero.
+    pub pad1: u32,
+}
+params!(TilesParams);
+
+impl TilesParams {
+    /// For a gray plane of `width` x `height`.
+    #[must_use]
+    pub fn new(width: usize, height: usize) -> Self {
+        TilesParams {
+            row0: 0,
+            rows: 0,
+            width: width as u32,
+            height: height as u32,
+            stride: super::stride(width) as u32,
+            tiles_x: width.div_ceil(TILE) as u32,
+            pad0: 0,
+            pad1: 0,
+        }
+    }
+}
+
+/// The kernel. Writes `table`: [`Tile`] per tile, row-major; `binned`: u16 means of 4x4 pixels, rows of
+/// 4 `tiles_x` samples, 4 rows per row of tiles; cells that are not whole are 0.
+pub struct Tiles;
+
+impl Kernel for Tiles {
+    const NAME: &'static str = "tiles";
+    const SOURCE: &'static [&'static str] = &[include_str!("../../shaders/tiles.wgsl")];
+    const READS: &'static [Read] = &[("gray", Access::Gathered)];
+    const WRITES: &'static [&'static str] = &["table", "binned"];
+    type Params = TilesParams;
+
+    fn rows(p: &TilesParams) -> u32 {
+        p.height.div_ceil(TILE as u32)
+    }
+
+    fn write_row_words(p: &TilesParams, k: usize) -> usize {
+        let per_tile = if k == 0 { RECORD } else { BIN * BIN / 2 };
+        p.tiles_x as usize * per_tile
+    }
+
+    fn groups(p: &TilesParams, rows: u32) -> [u32; 3] {
+        [p.tiles_x, rows, 1]
+    }
+
+    fn bytes(p: &TilesParams) -> u64 {
+        2 * u64::from(p.stride) * u64::from(p.height)
+    }
+
+    #[inline(always)]
+    fn twin(p: &TilesParams, rows: Range<u32>, reads: &[&[u32]], writes: &mut [&mut [u32]]) {
+        let gray = cast_slice::<u32, u16>(reads[0]);
+        let [table, binned] = writes else { return };
+        let table = cast_slice_mut::<u32, Tile>(table);
+        let binned = cast_slice_mut::<u32, u16>(binned);
+        let (tiles_x, width) = (p.tiles_x as usize, p.width as usize);
+        for ty in rows.clone() {
+            let band = (ty - rows.start) as usize;
+            let cells = &mut binned[band * BIN * BIN * tiles_x..][..BIN * BIN * tiles_x];
+            for tx in 0..tiles_x {
+                let whole = (tx + 1) * TILE < width && (ty as usize + 1) * TILE < p.height as usize;
+                table[band * tiles_x + tx] = if whole {
+                    inner(p, gray, tx, ty as usize, cells)
+                } else {
+                    edge(p, gray, tx, ty as usize, cells)
+                };
+            }
+        }
+    }
+}
+
+/// A tile that has all its pixels and a neighbour to the right and below.
+#[inline(always)]
+fn inner(p: &TilesParams, gray: &[u16], tx: usize, ty: usize, cells: &mut [u16]) -> Tile {
+    let stride = p.stride as usize;
+    let (mut sum, mut grad_x, mut grad_y) = (0_u32, 0_u32, 0_u32);
+    let mut highest = [0_u16; TILE];
+    let mut bins = [0_u32; TILE];
+    for y in 0..TILE {
+        let from = (ty * TILE + y) * stride + tx * TILE;
+        let (row, below) = (&gray[from..from + TILE + 1], &gray[from + stride..][..TILE]);
+        for x in 0..TILE {
+            highest[x] = highest[x].max(row[x]);
+            bins[x] += u32::from(row[x]);
+            sum += u32::from(row[x]);
+            grad_x += u32::from(row[x].abs_diff(row[x + 1]));
+            grad_y += u32::from(row[x].abs_diff(below[x]));
+        }
+        if y % BIN == BIN - 1 {
+            let line = &mut cells[(y / BIN) * p.tiles_x as usize * BIN + tx * BIN..][..BIN];
+            for (cell, b) in line.iter_mut().zip(bins.as_chunks::<BIN>().0) {
+                *cell = (b.iter().sum::<u32>() >> 4) as u16;
+            }
+            bins = [0; TILE];
+        }
+    }
+    let peak = highest.iter().copied().max().unwrap_or(0);
+    let place = (0..TILE)
+        .find_map(|y| {
+            let row = &gray[(ty * TILE + y) * stride + tx * TILE..][..TILE];
+            row.iter().position(|&g| g == peak).map(|x| y * TILE + x)
+        })
+        .unwrap_or(0);
+    Tile { key: u32::from(peak) << 8 | (255 - place as u32), sum, grad_x, grad_y }
+}
+
+/// A tile at the right or lower edge, maybe cut.
+fn edge(p: &TilesParams, gray: &[u16], tx: usize, ty: usize, cells: &mut [u16]) -> Tile {
+    let (w, h, stride) = (p.width as usize, p.height as usize, p.stride as usize);
+    let mut tile = Tile::default();
+    let mut bins = [0_u32; BIN * BIN];
+    for k in 0..TILE * TILE {
+        let (x, y) = (tx * TILE + k % TILE, ty * TILE + k / TILE);
+        if x >= w || y >= h {
+            continue;
+        }
+        let g = gray[y * stride + x];
+        tile.key = tile.key.max(u32::from(g) << 8 | (255 - k as u32));
+        tile.sum += u32::from(g);
+        bins[k / TILE / BIN * BIN + k % TILE / BIN] += u32::from(g);
+        if x + 1 < w {
+            tile.grad_x += u32::from(g.abs_diff(gray[y * stride + x + 1]));
+        }
+        if y + 1 < h {
+            tile.grad_y += u32::from(g.abs_diff(gray[(y + 1) * stride + x]));
+        }
+    }
+    for (k, &b) in bins.iter().enumerate() {
+        let (bx, by) = (tx * BIN + k % BIN, k / BIN);
+        let whole = (bx + 1) * BIN <= w && (ty * BIN + by + 1) * BIN <= h;
+        cells[by * p.tiles_x as usize * BIN + bx] = if whole { (b >> 4) as u16 } else { 0 };
+    }
+    tile
+}
+
+/// Makes the tile table and the binned plane of `gray`.
+///
+/// # Errors
+/// Where the device fails.
+pub fn tiles<B: Backend>(
+    backend: &mut B,
+    p: &TilesParams,
+    gray: &B::Buffer,
+    table: &mut B::Buffer,
+    binned: &mut B::Buffer,
+) -> Result<()> {
+    backend.run::<Tiles>(p, &[Some(gray)], &mut [Some(table), Some(binned)])
+}
