@@ -1,6 +1,6 @@
 //! Every kernel at full frame size, on the CPU backend: median ms, GB/s, ns a pixel.
 //!
-//! `cargo bench --bench kernels [-- WIDTHxHEIGHT]`; the size defaults to 5472x3648 (20 Mpix). `RAYON_NUM_THREADS`
+//! `cargo bench --bench kernels [-- WIDTHxHEIGHT] [KERNEL]`; the size defaults to 5472x3648 (20 Mpix). `RAYON_NUM_THREADS`
 //! sets the threads.
 
 use livestack::align::motion::IDENTITY;
@@ -24,6 +24,7 @@ const RUNS: usize = 9;
 struct Bench<B: Backend> {
     backend: B,
     pixels: f64,
+    only: Option<String>,
 }
 
 impl<B: Backend> Bench<B> {
@@ -34,6 +35,9 @@ impl<B: Backend> Bench<B> {
         reads: &[Option<&B::Buffer>],
         writes: &mut [Option<&mut B::Buffer>],
     ) -> Result<()> {
+        if self.only.as_ref().is_some_and(|o| !label.contains(o)) {
+            return self.backend.run::<K>(p, reads, writes);
+        }
         let mut ms = Vec::new();
         for _ in 0..RUNS {
             let start = Instant::now();
@@ -66,10 +70,11 @@ fn main() -> Result<()> {
         .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)))
         .unwrap_or((5472, 3648));
     let (w, h): (usize, usize) = (w, h);
+    let only = std::env::args().skip(1).find(|a| !a.contains('x') && !a.starts_with('-'));
     let s = stride(w);
     let backend = Cpu::default();
     println!("{}  {w}x{h}", backend.describe());
-    let mut b = Bench { backend, pixels: (w * h) as f64 };
+    let mut b = Bench { backend, pixels: (w * h) as f64, only };
     let mut raw = b.backend.alloc("raw", (w * h * 3).div_ceil(4))?;
     let noise: Vec<u32> = (0..(w * h * 3).div_ceil(4)).map(sky).collect();
     b.backend.write(&mut raw, &noise)?;
