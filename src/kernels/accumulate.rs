@@ -10,6 +10,9 @@ use std::ops::Range;
 /// States that one pass updates: eight storage buffers bind at once, the plane and the coverage take two.
 /// The seven rules have six states.
 pub const SLOTS: usize = 6;
+/// Offsets from the integer part of the map that are as large as this, px, are outside any frame. It also keeps
+/// what a map makes of points near its horizon (infinite, or 0/0) away from integer arithmetic.
+pub const FAR: f32 = 1_048_576.0;
 
 /// A homography, reference px to frame px, split so that f32 loses nothing on large frames: an integer map that
 /// holds the bulk of it, and what is left. With B = r x + t (exact integers) and q = p x,
@@ -103,6 +106,9 @@ impl Pose {
     #[must_use]
     pub fn covered(&self, x: i32, y: i32) -> Option<(usize, usize, f32, f32)> {
         let ((bu, bv), (du, dv)) = (self.base(x, y), self.rest(x, y));
+        if !(du.abs() < FAR && dv.abs() < FAR) {
+            return None;
+        }
         let (ku, kv) = (du.floor(), dv.floor());
         let (u, v, fu, fv) = (bu + ku as i32, bv + kv as i32, du - ku, dv - kv);
         let (last_u, last_v) = (self.frame_width as i32 - 1, self.frame_height as i32 - 1);
@@ -287,6 +293,9 @@ fn warp<T: Sample>(p: &AccumulateParams, plane: &[T], x: usize, y: i32, n: usize
 fn run<T: Sample>(p: &AccumulateParams, plane: &[T], x: usize, y: i32, j: usize, block: &mut Block) -> bool {
     let stride = p.stride as usize;
     let (du, dv) = (&block.du[j..j + RUN], &block.dv[j..j + RUN]);
+    if !(du[0].abs() < FAR && dv[0].abs() < FAR) {
+        return false;
+    }
     let (ku, kv) = (du[0].floor(), dv[0].floor());
     let (bu, bv) = p.pose.base(x as i32, y);
     let (u, v) = (bu + ku as i32, bv + kv as i32);
@@ -344,4 +353,19 @@ where
     let mut states = states.fuse();
     let mut slots: [Option<&mut B::Buffer>; SLOTS] = std::array::from_fn(|_| states.next());
     backend.run::<Accumulate>(p, &[Some(plane), coverage], &mut slots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_horizon_of_a_map_is_outside() {
+        // At x = 2 the denominator is 0, and a rest of 0/0 must not pass for the integer part of the map.
+        let pose = Pose::new(&[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, -0.5, 0.0, 1.0], 8, 8);
+        for x in 0..8 {
+            assert!(pose.covered(x, 0).is_none_or(|(_, _, fu, fv)| fu.is_finite() && fv.is_finite()), "{x}");
+        }
+        assert_eq!(pose.covered(2, 0), None);
+    }
 }
