@@ -1,6 +1,6 @@
 //! `accumulate`: warps one calibrated plane under the frame's pose and applies every rule to its stack, in place.
 
-use super::{Access, Kernel, Read, Store, params};
+use super::{Access, Kernel, Read, Store, params, shared};
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::rules::{Method, Step};
@@ -53,6 +53,7 @@ pub struct Pose {
     /// See `p0`.
     pub p1: f32,
 }
+shared!(Pose { r00, r01, r10, r11, tu, tv, frame_width, frame_height, e00, e01, e10, e11, fu, fv, p0, p1 });
 
 impl Pose {
     /// The homography `h` (row-major, `h[8] == 1`) into frames of `width` x `height`.
@@ -150,7 +151,22 @@ pub struct AccumulateParams {
     /// Reference px to frame px.
     pub pose: Pose,
 }
-params!(AccumulateParams);
+params!(AccumulateParams {
+    row0,
+    rows,
+    width,
+    height,
+    stride,
+    store,
+    slots,
+    unit,
+    n,
+    white,
+    pedestal,
+    op,
+    pad,
+    pose
+});
 
 /// The kernel. States and rows of the coverage (u16 counts before this frame) are in reference pixels.
 pub struct Accumulate;
@@ -165,6 +181,10 @@ impl Kernel for Accumulate {
     const READS: &'static [Read] = &[("plane", Access::Gathered), ("coverage", Access::Streamed)];
     const WRITES: &'static [&'static str] = &["state0", "state1", "state2", "state3", "state4", "state5"];
     type Params = AccumulateParams;
+
+    fn wgsl() -> String {
+        Self::SOURCE.concat() + &Method::shader()
+    }
 
     fn rows(p: &AccumulateParams) -> u32 {
         p.height
@@ -185,6 +205,10 @@ impl Kernel for Accumulate {
     fn bytes(p: &AccumulateParams) -> u64 {
         let states = 8 * u64::from(p.slots);
         u64::from(p.stride) * u64::from(p.height) * ([1, 2, 4][p.store as usize] + states)
+    }
+
+    fn work(p: &AccumulateParams) -> u64 {
+        u64::from(p.stride) * u64::from(p.height)
     }
 
     #[inline(always)]

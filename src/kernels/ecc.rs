@@ -8,7 +8,7 @@
 
 use super::sample::{AREA, CENTRE, PATCH, Patch, sample};
 use super::template::PatchParams;
-use super::{Access, Kernel, Read};
+use super::{Access, Kernel, Read, shared};
 use crate::backend::Backend;
 use crate::error::Result;
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
@@ -33,6 +33,7 @@ pub struct PatchSums {
     /// Pixels summed: 256, or 0 for a patch that is left out.
     pub count: f32,
 }
+shared!(PatchSums { gg, pad0, g, gi, gt, it, count });
 
 /// Words of a record.
 pub const RECORD: usize = size_of::<PatchSums>() / 4;
@@ -42,8 +43,11 @@ pub struct Ecc;
 
 impl Kernel for Ecc {
     const NAME: &'static str = "ecc";
-    const SOURCE: &'static [&'static str] =
-        &[include_str!("../../shaders/lib/sample.wgsl"), include_str!("../../shaders/ecc.wgsl")];
+    const SOURCE: &'static [&'static str] = &[
+        include_str!("../../shaders/lib/plane.wgsl"),
+        include_str!("../../shaders/lib/sample.wgsl"),
+        include_str!("../../shaders/ecc.wgsl"),
+    ];
     const READS: &'static [Read] =
         &[("gray", Access::Gathered), ("patches", Access::Streamed), ("template_px", Access::Streamed)];
     const WRITES: &'static [&'static str] = &["sums"];
@@ -68,6 +72,11 @@ impl Kernel for Ecc {
 
     fn bytes(p: &PatchParams) -> u64 {
         u64::from(p.patches) * (AREA * (2 + 4) + RECORD * 4) as u64
+    }
+
+    fn work(p: &PatchParams) -> u64 {
+        // Two passes of about 400 instructions a pixel on the smallest GPU, where a streaming kernel takes 200.
+        4 * u64::from(p.patches) * (AREA as u64)
     }
 
     #[inline(always)]
