@@ -4,7 +4,10 @@ use crate::error::Result;
 use crate::kernels::Kernel;
 use crate::timing::Timings;
 
+pub mod bands;
+pub mod caps;
 pub mod cpu;
+pub mod gpu;
 
 /// Where kernels run. A buffer of one backend cannot reach another.
 pub trait Backend {

@@ -13,6 +13,7 @@ pub use layout::{Field, Kind, Member, Shared};
 
 pub mod accumulate;
 pub mod calibrate;
+pub mod cases;
 pub mod coverage;
 pub mod ecc;
 pub mod gray;
