@@ -8,14 +8,16 @@ use crate::error::{Error, Result};
 use crate::kernels::{Access, Kernel};
 use crate::timing::Timings;
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 use wgpu::{Adapter, Buffer, BufferUsages, CommandEncoder, Device, Features, Queue};
 
+mod memory;
 mod pipeline;
 mod stamps;
 mod transfer;
 
+use memory::{Fault, create};
 use pipeline::Pipeline;
 use stamps::Stamps;
 use transfer::Staging;
@@ -48,26 +50,6 @@ pub struct Options {
     pub bounds: Option<Bounds>,
 }
 
-/// The first error of the device: none of its buffers can be trusted after it.
-#[derive(Clone, Debug, Default)]
-struct Fault(Arc<OnceLock<String>>);
-
-impl Fault {
-    fn note(&self, what: String) {
-        // Later errors follow from the first.
-        let _ = self.0.set(what);
-    }
-
-    fn check(&self) -> Result<()> {
-        self.0.get().map_or(Ok(()), |e| Err(Error::Gpu(e.clone())))
-    }
-
-    /// The first error, or else `what`.
-    fn or(&self, what: &str) -> Error {
-        Error::Gpu(self.0.get().cloned().unwrap_or_else(|| what.to_owned()))
-    }
-}
-
 /// The GPU backend.
 #[derive(Debug)]
 pub struct Gpu {
@@ -88,37 +70,8 @@ pub struct Gpu {
     stamps: Option<Stamps>,
     /// Wait for each kernel and take the host's time: where times are asked for and the device has no timestamps.
     stepwise: bool,
+    dispatches: u64,
     timings: Timings,
-}
-
-/// A buffer, or [`Error::Gpu`] where the device has not that much memory.
-fn create(device: &Device, label: &str, size: u64, usage: BufferUsages, mapped: bool) -> Result<Buffer> {
-    const MIB: u64 = 1 << 20;
-    let most = device.limits().max_buffer_size;
-    if size > most {
-        return Err(Error::Gpu(format!(
-            "GPU buffer `{label}` would be {} MiB: at most {} MiB fit: use --backend cpu for such frames",
-            size.div_ceil(MIB),
-            most / MIB
-        )));
-    }
-    let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal]
-        .map(|f| device.push_error_scope(f));
-    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some(label),
-        size,
-        usage,
-        mapped_at_creation: mapped,
-    });
-    for scope in scopes.into_iter().rev() {
-        if let Some(e) = pollster::block_on(scope.pop()) {
-            return Err(Error::Gpu(format!(
-                "GPU memory: {} MiB for `{label}` are not to be had ({e}): free some or use --backend cpu",
-                size.div_ceil(MIB)
-            )));
-        }
-    }
-    Ok(buffer)
 }
 
 impl Gpu {
@@ -172,10 +125,23 @@ impl Gpu {
             params: Vec::with_capacity(SLOT * SLOTS),
             up: Staging::up(),
             down: Staging::down(),
+            dispatches: 0,
             timings: Timings::default(),
             device,
             queue,
         })
+    }
+
+    /// Starts counting anew: after the self-test.
+    pub fn forget_timings(&mut self) {
+        let _ = self.timings();
+        self.timings = Timings::default();
+    }
+
+    /// Dispatches so far: more than kernels ran where rows were cut into bands.
+    #[must_use]
+    pub fn dispatches(&self) -> u64 {
+        self.dispatches
     }
 
     fn pipeline<K: Kernel>(&mut self) -> Result<Pipeline> {
@@ -379,6 +345,7 @@ impl Backend for Gpu {
             let [x, y, z] = K::groups(p, band.end - band.start);
             pass.dispatch_workgroups(x, y, z);
             drop(pass);
+            self.dispatches += 1;
             self.encoder = Some(encoder);
         }
         if self.stepwise {

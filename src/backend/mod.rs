@@ -8,6 +8,9 @@ pub mod bands;
 pub mod caps;
 pub mod cpu;
 pub mod gpu;
+pub mod probe;
+
+pub use probe::{Choice, DeviceInfo, Opened, devices, open};
 
 /// Where kernels run. A buffer of one backend cannot reach another.
 pub trait Backend {

@@ -1,6 +1,6 @@
 //! Copies between host and device, through buffers that are kept.
 
-use super::Fault;
+use super::memory::{Fault, create};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -49,7 +49,7 @@ impl Staging {
         }
         self.buffer = None;
         let mapped = self.mode == MapMode::Write;
-        let buffer = super::create(device, "staging", bytes.next_multiple_of(GRAIN), self.usage, mapped)?;
+        let buffer = create(device, "staging", bytes.next_multiple_of(GRAIN), self.usage, mapped)?;
         self.state.store(if mapped { MAPPED } else { WAITING }, Ordering::Release);
         self.last = None;
         self.buffer = Some(buffer.clone());
