@@ -64,10 +64,7 @@ fn bilinear(at: Hit) -> f32 {
 }
 
 fn update(rule: u32, s: f32, i: f32, seen: f32) -> f32 {
-    if p.n <= 1.0 {
-        return i;
-    }
-    return apply_rule(rule, s, i, seen, p.n, p.white);
+    return select(apply_rule(rule, s, i, seen, p.n, p.white), i, p.n <= 1.0);
 }
 
 @compute @workgroup_size(64, 4)
@@ -76,7 +73,9 @@ fn accumulate(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let k = id.y * p.stride + id.x;
-    let at = pose_covered(p.pose, i32(id.x), i32(p.row0 + id.y));
+    let y = p.row0 + id.y;
+    let base = pose_base(p.pose, i32(id.x), i32(y));
+    let at = pose_covered(p.pose, base, f32(id.x), f32(y));
     var i = 0.0;
     var seen = 0.0;
     if at.seen {

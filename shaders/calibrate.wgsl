@@ -38,14 +38,16 @@ const MODE_FIXED: u32 = 1u;
 const MODE_GUARDED: u32 = 2u;
 const EXPONENT: u32 = 0x7f800000u;
 
-fn dark(c: u32, i: u32) -> u32 {
+// Words i .. i + 3 of the dark of colour c.
+fn dark(c: u32, i: u32) -> vec4<u32> {
     switch c {
-        case 0u: { return dark0[i]; }
-        case 1u: { return dark1[i]; }
-        default: { return dark2[i]; }
+        case 0u: { return vec4<u32>(dark0[i], dark0[i + 1u], dark0[i + 2u], dark0[i + 3u]); }
+        case 1u: { return vec4<u32>(dark1[i], dark1[i + 1u], dark1[i + 2u], dark1[i + 3u]); }
+        default: { return vec4<u32>(dark2[i], dark2[i + 1u], dark2[i + 2u], dark2[i + 3u]); }
     }
 }
 
+// Word i of the plane of colour c.
 fn put(c: u32, i: u32, word: u32) {
     switch c {
         case 0u: { plane0[i] = word; }
@@ -54,39 +56,42 @@ fn put(c: u32, i: u32, word: u32) {
     }
 }
 
-fn put2(c: u32, i: u32, words: vec2<u32>) {
-    put(c, i, words.x);
-    put(c, i + 1u, words.y);
-}
-
-fn put4(c: u32, i: u32, words: vec4<u32>) {
-    put2(c, i, words.xy);
-    put2(c, i + 2u, words.zw);
+// Writes the 4 samples v from sample k on of the plane of colour c.
+fn put_samples(c: u32, store: u32, k: u32, v: vec4<u32>) {
+    let i = sample_word(store, k);
+    let halves = pack16(v);
+    if store == STORE_U8 {
+        put(c, i, pack8(v));
+        return;
+    }
+    let wide = store == STORE_F32;
+    put(c, i, select(halves.x, v.x, wide));
+    put(c, i + 1u, select(halves.y, v.y, wide));
+    if wide {
+        put(c, i + 2u, v.z);
+        put(c, i + 3u, v.w);
+    }
 }
 
 // Calibrates the 4 samples q (integers, or the bits of floats) of colour c at sample k of the plane; samples that
 // are not to `keep` are padding.
 fn finish(c: u32, k: u32, q: vec4<u32>, keep: vec4<bool>) {
-    let none = vec4<u32>();
-    if p.mode == MODE_COPY {
-        let v = select(none, q, keep);
-        if p.input == STORE_U8 {
-            put(c, k >> 2u, pack8(v));
-        } else if p.input == STORE_U16 {
-            put2(c, k >> 1u, pack16(v));
-        } else {
-            put4(c, k, v);
-        }
-    } else if p.mode == MODE_FIXED {
+    var store = p.input;
+    var v = q;
+    if p.mode == MODE_FIXED {
+        store = STORE_U16;
         let i = (q << vec4<u32>(p.shift)) & vec4<u32>(0xffffu);
-        let m = unpack16(dark(c, k >> 1u), dark(c, (k >> 1u) + 1u));
-        put2(c, k >> 1u, pack16(select(none, select(i, i - m, i > m), keep)));
-    } else {
+        let words = dark(c, k >> 1u);
+        let m = unpack16(words.x, words.y);
+        v = select(i, i - m, i > m);
+    } else if p.mode != MODE_COPY {
+        store = STORE_F32;
         let i = select(vec4<f32>(q), bitcast<vec4<f32>>(q), p.input == STORE_F32);
-        let m = bitcast<vec4<f32>>(vec4<u32>(dark(c, k), dark(c, k + 1u), dark(c, k + 2u), dark(c, k + 3u)));
-        let dark_on = vec4<bool>(p.mode != MODE_GUARDED) | (i > m);
-        put4(c, k, select(none, bitcast<vec4<u32>>(select(i, i - m, dark_on)), keep));
+        let m = bitcast<vec4<f32>>(dark(c, k));
+        let off = vec4<bool>(p.mode != MODE_GUARDED) | (i > m);
+        v = bitcast<vec4<u32>>(select(i, i - m, off));
     }
+    put_samples(c, store, k, select(vec4<u32>(), v, keep));
 }
 
 fn finite(bits: vec4<u32>) -> vec4<u32> {
@@ -153,12 +158,15 @@ fn calibrate(@builtin(global_invocation_id) id: vec3<u32>) {
     let s = (id.y * p.width + x) * p.channels;
     let k = id.y * p.stride + x;
     let keep = vec4<u32>(x, x + 1u, x + 2u, x + 3u) < vec4<u32>(p.width);
+    var rgb = Colours();
     if p.channels == 1u {
-        finish(0u, k, mono(s), keep);
-        return;
+        rgb.r = mono(s);
+    } else {
+        rgb = colours(s);
     }
-    let rgb = colours(s);
-    finish(0u, k, rgb.r, keep);
-    finish(1u, k, rgb.g, keep);
-    finish(2u, k, rgb.b, keep);
+    // One loop, so that the code of a colour stands once.
+    for (var c = 0u; c < p.channels; c++) {
+        finish(c, k, rgb.r, keep);
+        rgb = Colours(rgb.g, rgb.b, rgb.r);
+    }
 }

@@ -23,10 +23,9 @@ struct Params {
 
 const MOST: u32 = 65535u;
 
-// The count of pixel (x, y) with this frame in it; padding stays as it is.
-fn count(before: u32, x: u32, y: u32) -> u32 {
-    let seen = x < p.width && pose_covered(p.pose, i32(x), i32(y)).seen;
-    return min(before + select(0u, 1u, seen), MOST);
+// 1 where pixel (x, y), whose pose_base is `base`, is covered; 0 in the padding.
+fn seen(base: vec2<i32>, x: u32, y: f32) -> u32 {
+    return select(0u, 1u, pose_covered(p.pose, base, f32(x), y).seen & (x < p.width));
 }
 
 @compute @workgroup_size(64, 4)
@@ -35,12 +34,19 @@ fn coverage(@builtin(global_invocation_id) id: vec3<u32>) {
     if x >= p.stride || id.y >= p.rows {
         return;
     }
-    let y = p.row0 + id.y;
+    let row = p.row0 + id.y;
+    let y = f32(row);
+    let step = vec2<i32>(p.pose.r00, p.pose.r10);
+    let base = pose_base(p.pose, i32(x), i32(row));
     let i = (id.y * p.stride + x) >> 1u;
-    for (var k = 0u; k < 2u; k++) {
-        let word = counts[i + k];
-        let low = count(word & MOST, x + 2u * k, y);
-        let high = count(word >> 16u, x + 2u * k + 1u, y);
-        counts[i + k] = low | (high << 16u);
-    }
+    let before = unpack16(counts[i], counts[i + 1u]);
+    let add = vec4<u32>(
+        seen(base, x, y),
+        seen(base + step, x + 1u, y),
+        seen(base + step + step, x + 2u, y),
+        seen(base + step + step + step, x + 3u, y),
+    );
+    let words = pack16(min(before + add, vec4<u32>(MOST)));
+    counts[i] = words.x;
+    counts[i + 1u] = words.y;
 }

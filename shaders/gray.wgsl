@@ -35,8 +35,9 @@ const QUADS: u32 = 10u;
 const LINES: u32 = 34u;
 const THREADS: u32 = 256u;
 
-// Luminance of the workgroup's pixels and of one quad or line around them.
-var<workgroup> luminance: array<vec4<i32>, 340>;
+// Luminance of the workgroup's pixels and of one quad or line around them: integers below 2^16, as floats, in which
+// all that is done with them (sums below 2^22) is exact and cheaper.
+var<workgroup> luminance: array<vec4<f32>, 340>;
 
 fn word(c: u32, i: u32) -> u32 {
     switch c {
@@ -48,40 +49,50 @@ fn word(c: u32, i: u32) -> u32 {
 
 // The 4 samples of plane c from sample k on: integers, or the bits of floats.
 fn quad(c: u32, k: u32) -> vec4<u32> {
+    let i = sample_word(p.store, k);
+    let a = word(c, i);
     if p.store == STORE_U8 {
-        return unpack8(word(c, k >> 2u));
-    } else if p.store == STORE_U16 {
-        return unpack16(word(c, k >> 1u), word(c, (k >> 1u) + 1u));
+        return unpack8(a);
     }
-    return vec4<u32>(word(c, k), word(c, k + 1u), word(c, k + 2u), word(c, k + 3u));
+    let b = word(c, i + 1u);
+    if p.store == STORE_U16 {
+        return unpack16(a, b);
+    }
+    return vec4<u32>(a, b, word(c, i + 2u), word(c, i + 3u));
 }
 
-fn luminance_of(r: vec4<u32>, g: vec4<u32>, b: vec4<u32>) -> vec4<i32> {
+fn luminance_at(k: u32) -> vec4<f32> {
+    let base = f32(PEDESTAL);
+    let most = vec4<f32>(65535.0);
+    let r = quad(0u, k);
+    var g = r;
+    var b = r;
+    if p.channels != 1u {
+        g = quad(1u, k);
+        b = quad(2u, k);
+    }
     if p.store != STORE_F32 {
         let sum = r * WEIGHTS.x + g * WEIGHTS.y + b * WEIGHTS.z;
-        let level = vec4<i32>(vec4<f32>(sum) * p.scale) + vec4<i32>(i32(PEDESTAL));
-        return min(level, vec4<i32>(65535));
+        return min(floor(vec4<f32>(sum) * p.scale) + base, most);
     }
     let w = vec3<f32>(WEIGHTS);
     let sum = bitcast<vec4<f32>>(r) * w.x + bitcast<vec4<f32>>(g) * w.y + bitcast<vec4<f32>>(b) * w.z;
-    let base = f32(PEDESTAL);
-    let level = clamp(sum * p.scale, vec4<f32>(-base), vec4<f32>(65535.0 - base));
-    return vec4<i32>(level + base);
+    return floor(clamp(sum * p.scale, vec4<f32>(-base), most - base) + base);
 }
 
 // The two largest of four.
-fn highest(a: vec4<i32>, b: vec4<i32>, c: vec4<i32>, d: vec4<i32>) -> vec4<i32> {
+fn highest(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> vec4<f32> {
     return max(max(a, b), max(c, d));
 }
 
-fn second(a: vec4<i32>, b: vec4<i32>, c: vec4<i32>, d: vec4<i32>) -> vec4<i32> {
+fn second(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> vec4<f32> {
     return max(min(max(a, b), max(c, d)), max(min(a, b), min(c, d)));
 }
 
 // A sixth of a sum of six 16-bit values, to the nearest. The half keeps the product 0.08 away from any integer, its
-// error is under 0.02: truncation gives (low + 3) / 6 exactly.
-fn sixth(low: vec4<i32>) -> vec4<i32> {
-    return vec4<i32>((vec4<f32>(low) + 3.5) * (1.0 / 6.0));
+// error is under 0.02: this is (low + 3) / 6 in integers, exactly.
+fn sixth(low: vec4<f32>) -> vec4<f32> {
+    return floor((low + 3.5) * (1.0 / 6.0));
 }
 
 @compute @workgroup_size(8, 32)
@@ -96,13 +107,7 @@ fn gray(
         let line = k / QUADS;
         let x = clamp(i32(x0 + (k - line * QUADS) * 4u) - 4, 0, i32(p.stride) - 4);
         let y = clamp(i32(y0 + line) - 1, 0, i32(p.height) - 1);
-        let at = u32(y) * p.stride + u32(x);
-        let r = quad(0u, at);
-        if p.channels == 1u {
-            luminance[k] = luminance_of(r, r, r);
-        } else {
-            luminance[k] = luminance_of(r, quad(1u, at), quad(2u, at));
-        }
+        luminance[k] = luminance_at(u32(y) * p.stride + u32(x));
     }
     workgroupBarrier();
 
@@ -115,19 +120,19 @@ fn gray(
     let a1 = luminance[here - QUADS];
     let h1 = luminance[here];
     let b1 = luminance[here + QUADS];
-    let a0 = vec4<i32>(luminance[here - QUADS - 1u].w, a1.xyz);
-    let h0 = vec4<i32>(luminance[here - 1u].w, h1.xyz);
-    let b0 = vec4<i32>(luminance[here + QUADS - 1u].w, b1.xyz);
-    let a2 = vec4<i32>(a1.yzw, luminance[here - QUADS + 1u].x);
-    let h2 = vec4<i32>(h1.yzw, luminance[here + 1u].x);
-    let b2 = vec4<i32>(b1.yzw, luminance[here + QUADS + 1u].x);
+    let a0 = vec4<f32>(luminance[here - QUADS - 1u].w, a1.xyz);
+    let h0 = vec4<f32>(luminance[here - 1u].w, h1.xyz);
+    let b0 = vec4<f32>(luminance[here + QUADS - 1u].w, b1.xyz);
+    let a2 = vec4<f32>(a1.yzw, luminance[here - QUADS + 1u].x);
+    let h2 = vec4<f32>(h1.yzw, luminance[here + 1u].x);
+    let b2 = vec4<f32>(b1.yzw, luminance[here + QUADS + 1u].x);
 
     let m = highest(a0, a1, a2, h0);
     let n = highest(h2, b0, b1, b2);
     let m1 = max(m, n);
     let m2 = max(min(m, n), max(second(a0, a1, a2, h0), second(h2, b0, b1, b2)));
     let low = a0 + a1 + a2 + h0 + h2 + b0 + b1 + b2 - m1 - m2;
-    let hot = 6 * h1 - low > HOT_RATIO * (6 * m2 - low);
+    let hot = 6.0 * h1 - low > f32(HOT_RATIO) * (6.0 * m2 - low);
 
     let y = p.row0 + row;
     let columns = vec4<u32>(x, x + 1u, x + 2u, x + 3u);

@@ -35,7 +35,8 @@ struct Params {
 const NONE: vec2<f32> = vec2<f32>(0.0, 0.5);
 const MAX: f32 = 255.0;
 
-fn bytes(s: vec4<f32>, stretch: vec2<f32>, keep: vec4<bool>) -> vec4<u32> {
+// The 4 bytes of a plane's levels s, packed; those that are not to `keep` are padding.
+fn bytes(s: vec4<f32>, stretch: vec2<f32>, keep: vec4<bool>) -> u32 {
     let shown = s * p.scale;
     var level = clamp(shown, vec4<f32>(), vec4<f32>(MAX));
     if p.stretched != 0u {
@@ -47,7 +48,7 @@ fn bytes(s: vec4<f32>, stretch: vec2<f32>, keep: vec4<bool>) -> vec4<u32> {
         }
         level = clamp(v * MAX, vec4<f32>(), vec4<f32>(MAX));
     }
-    return select(vec4<u32>(), vec4<u32>(level), keep);
+    return pack8(select(vec4<u32>(), vec4<u32>(level), keep));
 }
 
 @compute @workgroup_size(64)
@@ -61,12 +62,13 @@ fn present(@builtin(global_invocation_id) id: vec3<u32>) {
     let to = (k >> 2u) * p.channels;
     let r = bytes(vec4<f32>(stack0[k], stack0[k + 1u], stack0[k + 2u], stack0[k + 3u]), p.stretch0, keep);
     if p.channels == 1u {
-        picture[to] = pack8(r);
+        picture[to] = r;
         return;
     }
     let g = bytes(vec4<f32>(stack1[k], stack1[k + 1u], stack1[k + 2u], stack1[k + 3u]), p.stretch1, keep);
     let b = bytes(vec4<f32>(stack2[k], stack2[k + 1u], stack2[k + 2u], stack2[k + 3u]), p.stretch2, keep);
-    picture[to] = pack8(vec4<u32>(r.x, g.x, b.x, r.y));
-    picture[to + 1u] = pack8(vec4<u32>(g.y, b.y, r.z, g.z));
-    picture[to + 2u] = pack8(vec4<u32>(b.z, r.w, g.w, b.w));
+    let byte = vec4<u32>(0xffu, 0xff00u, 0xff0000u, 0xff000000u);
+    picture[to] = (r & byte.x) | ((g & byte.x) << 8u) | ((b & byte.x) << 16u) | ((r & byte.y) << 16u);
+    picture[to + 1u] = ((g & byte.y) >> 8u) | (b & byte.y) | (r & byte.z) | ((g & byte.z) << 8u);
+    picture[to + 2u] = ((b & byte.z) >> 16u) | ((r & byte.w) >> 16u) | ((g & byte.w) >> 8u) | (b & byte.w);
 }

@@ -13,11 +13,11 @@ fn sample_word(store: u32, k: u32) -> u32 {
 
 // Sample `k` of a plane, in plane units, from the word that holds it.
 fn sample_level(store: u32, word: u32, k: u32) -> f32 {
-    if store == STORE_F32 {
-        return bitcast<f32>(word);
-    }
-    let bits = 8u << store;
-    return f32((word >> ((k & (3u >> store)) * bits)) & ((1u << bits) - 1u));
+    // Of a float the 32 bits are the sample; of an integer, 8 << store of them.
+    let unused = 24u - 8u * store;
+    let lowest = (k & (3u >> store)) << (3u + store);
+    let integer = (word >> lowest) & (0xffffffffu >> unused);
+    return select(f32(integer), bitcast<f32>(word), store == STORE_F32);
 }
 
 // 32 bits that start at bit `shift` (0, 8, 16 or 24) of two neighbouring words.

@@ -34,29 +34,25 @@ struct Hit {
     fv: f32,
 }
 
-fn pose_inside(k: i32, f: f32, last: i32) -> bool {
-    return k >= 0 && (k < last || (k == last && f == 0.0));
+// The exact integer part of the map at (x, y); from pixel to pixel of a row it grows by (r00, r10).
+fn pose_base(pose: Pose, x: i32, y: i32) -> vec2<i32> {
+    return vec2<i32>(pose.r00 * x + pose.r01 * y + pose.tu, pose.r10 * x + pose.r11 * y + pose.tv);
 }
 
-// Pixel and fraction that (x, y) maps to, if the frame covers it: 0 <= u <= W-1, 0 <= v <= H-1.
-fn pose_covered(pose: Pose, x: i32, y: i32) -> Hit {
-    let bu = pose.r00 * x + pose.r01 * y + pose.tu;
-    let bv = pose.r10 * x + pose.r11 * y + pose.tv;
-    let fx = f32(x);
-    let fy = f32(y);
-    let q = pose.p0 * fx + pose.p1 * fy;
-    let w = 1.0 + q;
-    let du = (pose.e00 * fx + (pose.e01 * fy + pose.fu) - f32(bu) * q) / w;
-    let dv = (pose.e10 * fx + (pose.e11 * fy + pose.fv) - f32(bv) * q) / w;
-    if !(abs(du) < FAR && abs(dv) < FAR) {
-        return Hit(false, 0u, 0u, 0.0, 0.0);
-    }
-    let ku = floor(du);
-    let kv = floor(dv);
-    let u = bu + i32(ku);
-    let v = bv + i32(kv);
-    let fu = du - ku;
-    let fv = dv - kv;
-    let inside = pose_inside(u, fu, i32(pose.frame_width) - 1) && pose_inside(v, fv, i32(pose.frame_height) - 1);
-    return Hit(inside, u32(u), u32(v), fu, fv);
+// Pixel and fraction that (x, y) maps to, if the frame covers it: 0 <= u <= W-1, 0 <= v <= H-1. `base`: its
+// pose_base. No branches: they cost the smallest GPUs more than what they skip.
+fn pose_covered(pose: Pose, base: vec2<i32>, x: f32, y: f32) -> Hit {
+    let q = pose.p0 * x + pose.p1 * y;
+    let rest = vec2<f32>(
+        pose.e00 * x + (pose.e01 * y + pose.fu) - f32(base.x) * q,
+        pose.e10 * x + (pose.e11 * y + pose.fv) - f32(base.y) * q,
+    ) / (1.0 + q);
+    let near = abs(rest) < vec2<f32>(FAR);
+    let whole = floor(rest);
+    let fraction = rest - whole;
+    let k = base + vec2<i32>(whole);
+    let last = vec2<i32>(i32(pose.frame_width) - 1, i32(pose.frame_height) - 1);
+    let at_end = (k == last) & (fraction == vec2<f32>());
+    let inside = near & (k >= vec2<i32>()) & ((k < last) | at_end);
+    return Hit(inside.x & inside.y, u32(k.x), u32(k.y), fraction.x, fraction.y);
 }

@@ -33,8 +33,11 @@ pub struct Coverage;
 
 impl Kernel for Coverage {
     const NAME: &'static str = "coverage";
-    const SOURCE: &'static [&'static str] =
-        &[include_str!("../../shaders/lib/pose.wgsl"), include_str!("../../shaders/coverage.wgsl")];
+    const SOURCE: &'static [&'static str] = &[
+        include_str!("../../shaders/lib/plane.wgsl"),
+        include_str!("../../shaders/lib/pose.wgsl"),
+        include_str!("../../shaders/coverage.wgsl"),
+    ];
     const READS: &'static [Read] = &[];
     const WRITES: &'static [&'static str] = &["counts"];
     type Params = CoverageParams;
