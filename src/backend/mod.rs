@@ -4,7 +4,13 @@ use crate::error::Result;
 use crate::kernels::Kernel;
 use crate::timing::Timings;
 
+pub mod bands;
+pub mod caps;
 pub mod cpu;
+pub mod gpu;
+pub mod probe;
+
+pub use probe::{Choice, DeviceInfo, Opened, devices, open};
 
 /// Where the user wants pixels computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

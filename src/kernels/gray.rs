@@ -43,7 +43,7 @@ pub struct GrayParams {
     /// Gray units of one weighted sum: [`SPAN`] * unit / white, over [`WEIGHT_SUM`].
     pub scale: f32,
 }
-params!(GrayParams);
+params!(GrayParams { row0, rows, width, height, stride, channels, store, scale });
 
 impl GrayParams {
     /// The factor `scale` for planes in units of `unit` levels.
@@ -62,7 +62,7 @@ impl Kernel for Gray {
         &[include_str!("../../shaders/lib/plane.wgsl"), include_str!("../../shaders/gray.wgsl")];
     const READS: &'static [Read] =
         &[("plane0", Access::Gathered), ("plane1", Access::Gathered), ("plane2", Access::Gathered)];
-    const WRITES: &'static [&'static str] = &["gray"];
+    const WRITES: &'static [&'static str] = &["gray_px"];
     type Params = GrayParams;
 
     fn rows(p: &GrayParams) -> u32 {
@@ -80,6 +80,10 @@ impl Kernel for Gray {
     fn bytes(p: &GrayParams) -> u64 {
         let sample = [1, 2, 4][p.store as usize] * u64::from(p.channels);
         u64::from(p.stride) * u64::from(p.height) * (sample + 2)
+    }
+
+    fn work(p: &GrayParams) -> u64 {
+        u64::from(p.stride) * u64::from(p.height)
     }
 
     #[inline(always)]

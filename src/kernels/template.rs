@@ -20,15 +20,20 @@ pub struct PatchParams {
     /// Samples in a padded row of the gray plane.
     pub stride: u32,
 }
-params!(PatchParams);
+params!(PatchParams { row0, rows, patches, stride });
 
 /// The kernel. Writes 256 f32 a patch, gray units, row-major.
 pub struct Template;
 
 impl Kernel for Template {
     const NAME: &'static str = "template";
-    const SOURCE: &'static [&'static str] =
-        &[include_str!("../../shaders/lib/sample.wgsl"), include_str!("../../shaders/template.wgsl")];
+    // WGSL reserves the word `template`.
+    const ENTRY: &'static str = "cut_template";
+    const SOURCE: &'static [&'static str] = &[
+        include_str!("../../shaders/lib/plane.wgsl"),
+        include_str!("../../shaders/lib/sample.wgsl"),
+        include_str!("../../shaders/template.wgsl"),
+    ];
     const READS: &'static [Read] = &[("gray", Access::Gathered), ("patches", Access::Streamed)];
     const WRITES: &'static [&'static str] = &["template_px"];
     type Params = PatchParams;
@@ -51,6 +56,10 @@ impl Kernel for Template {
 
     fn bytes(p: &PatchParams) -> u64 {
         u64::from(p.patches) * (AREA * (2 + 4)) as u64
+    }
+
+    fn work(p: &PatchParams) -> u64 {
+        u64::from(p.patches) * (AREA as u64)
     }
 
     #[inline(always)]

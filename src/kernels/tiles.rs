@@ -1,6 +1,6 @@
 //! `tiles`: one record for each 16x16 tile of the gray plane, and the plane binned 4x4 for the coarse start.
 
-use super::{Access, Kernel, Read, params};
+use super::{Access, Kernel, Read, params, shared};
 use crate::backend::Backend;
 use crate::error::Result;
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
@@ -26,6 +26,7 @@ pub struct Tile {
     /// Sum of |differences| to the lower neighbour, gray units.
     pub grad_y: u32,
 }
+shared!(Tile { key, sum, grad_x, grad_y });
 
 impl Tile {
     /// Gray value of the brightest pixel.
@@ -63,7 +64,7 @@ pub struct TilesParams {
     /// Zero.
     pub pad1: u32,
 }
-params!(TilesParams);
+params!(TilesParams { row0, rows, width, height, stride, tiles_x, pad0, pad1 });
 
 impl TilesParams {
     /// For a gray plane of `width` x `height`.
@@ -88,7 +89,8 @@ pub struct Tiles;
 
 impl Kernel for Tiles {
     const NAME: &'static str = "tiles";
-    const SOURCE: &'static [&'static str] = &[include_str!("../../shaders/tiles.wgsl")];
+    const SOURCE: &'static [&'static str] =
+        &[include_str!("../../shaders/lib/plane.wgsl"), include_str!("../../shaders/tiles.wgsl")];
     const READS: &'static [Read] = &[("gray", Access::Gathered)];
     const WRITES: &'static [&'static str] = &["table", "binned"];
     type Params = TilesParams;
@@ -108,6 +110,10 @@ impl Kernel for Tiles {
 
     fn bytes(p: &TilesParams) -> u64 {
         2 * u64::from(p.stride) * u64::from(p.height)
+    }
+
+    fn work(p: &TilesParams) -> u64 {
+        u64::from(p.stride) * u64::from(p.height)
     }
 
     #[inline(always)]
