@@ -8,8 +8,8 @@
 // | 4       | sums        | f32 [rows][2][24]    | products of gray units, 1/px, px     |
 //
 // I: the frame's sample under the current pose, g = (gx, gy) its gradient, T the template's sample, (x, y) offset
-// from the patch's centre. First half of a record: the sums of [gx gx, gx gy, gy gy] times 1, x, y, x^2, xy, y^2,
-// and 6 zeros. Second half: of g, g I, g T times 1, x, y each; of I, I^2, T, T^2, I T; the number of pixels.
+// from the patch's centre, w = exp(-(x^2 + y^2) window) the weight of every term. First half of a record: the sums of [gx gx, gx gy, gy gy] times 1, x, y, x^2, xy, y^2,
+// and 6 zeros. Second half: of g, g I, g T times 1, x, y each; of I, I^2, T, T^2, I T; the sum of w.
 // Evangelidis and Psarakis, IEEE PAMI 30(10), 2008, eq. 13 to 19. All threads sample; then 64 make the first half and
 // 64 the second, 4 pixels of a row each: the smallest GPUs spill from 32 sums a thread, and sampling and summing in
 // one loop spills too. In a row y is constant, so that only moments of x are summed.
@@ -19,6 +19,10 @@ struct Params {
     rows: u32,
     patches: u32,
     stride: u32,
+    window: f32,
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -55,6 +59,11 @@ fn keep3(s: u32, thread: u32, v: vec3<f32>) {
     keep(s + 2u, thread, v.z);
 }
 
+// The window: stars are small, the rest of a patch is noise.
+fn weight(x: f32, y: f32) -> f32 {
+    return exp(-(x * x + y * y) * p.window);
+}
+
 // Moments of g g^T over pixels 4 thread .. 4 thread + 3, of which the first is at (x0, y).
 fn hessian(thread: u32, x0: f32, y: f32) {
     var m0 = vec3<f32>();
@@ -63,7 +72,7 @@ fn hessian(thread: u32, x0: f32, y: f32) {
     for (var k = 0u; k < 4u; k++) {
         let x = x0 + f32(k);
         let s = pixels[thread * 4u + k];
-        let gg = vec3<f32>(s.y * s.y, s.y * s.z, s.z * s.z);
+        let gg = vec3<f32>(s.y * s.y, s.y * s.z, s.z * s.z) * weight(x, y);
         m0 += gg;
         m1 += gg * x;
         m2 += gg * (x * x);
@@ -86,18 +95,21 @@ fn projections(thread: u32, x0: f32, y: f32) {
     var gt1 = vec2<f32>();
     var values = vec2<f32>();
     var squares = vec3<f32>();
+    var weights = 0.0;
     for (var k = 0u; k < 4u; k++) {
         let x = x0 + f32(k);
         let s = pixels[thread * 4u + k];
-        let g = s.yz;
+        let w = weight(x, y);
+        let g = s.yz * w;
         g0 += g;
         g1 += g * x;
         gi0 += g * s.x;
         gi1 += g * (s.x * x);
         gt0 += g * s.w;
         gt1 += g * (s.w * x);
-        values += s.xw;
-        squares += vec3<f32>(s.x * s.x, s.w * s.w, s.x * s.w);
+        values += s.xw * w;
+        squares += vec3<f32>(s.x * s.x, s.w * s.w, s.x * s.w) * w;
+        weights += w;
     }
     let first = HESSIAN;
     keep2(first, thread, g0);
@@ -113,7 +125,7 @@ fn projections(thread: u32, x0: f32, y: f32) {
     keep(first + 19u, thread, squares.x);
     keep(first + 20u, thread, values.y);
     keep2(first + 21u, thread, squares.yz);
-    keep(first + 23u, thread, 4.0);
+    keep(first + 23u, thread, weights);
 }
 
 @compute @workgroup_size(256)

@@ -14,6 +14,10 @@ struct Params {
     rows: u32,
     patches: u32,
     stride: u32,
+    window: f32,
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

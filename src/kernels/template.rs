@@ -19,8 +19,16 @@ pub struct PatchParams {
     pub patches: u32,
     /// Samples in a padded row of the gray plane.
     pub stride: u32,
+    /// ECC's window: a pixel at distance r from the patch's centre weighs exp(-r^2 window), 1/px^2; 0: all alike.
+    pub window: f32,
+    /// Zero.
+    pub pad0: u32,
+    /// Zero.
+    pub pad1: u32,
+    /// Zero.
+    pub pad2: u32,
 }
-params!(PatchParams { row0, rows, patches, stride });
+params!(PatchParams { row0, rows, patches, stride, window, pad0, pad1, pad2 });
 
 /// The kernel. Writes 256 f32 a patch, gray units, row-major.
 pub struct Template;

@@ -62,7 +62,17 @@ fn scene(width: usize, height: usize) -> (PatchParams, Vec<u32>, Vec<u32>) {
             }
         })
         .collect();
-    let params = PatchParams { row0: 0, rows: count as u32, patches: count as u32, stride: stride(w) as u32 };
+    let params = PatchParams {
+        row0: 0,
+        rows: count as u32,
+        patches: count as u32,
+        stride: stride(w) as u32,
+        // Every second size with a window.
+        window: if w % 2 == 0 { 0.0 } else { 0.05 },
+        pad0: 0,
+        pad1: 0,
+        pad2: 0,
+    };
     (params, gray, cast_slice(&patches).to_vec())
 }
 
