@@ -1,2 +1,49 @@
-//! The livestack program.
-fn main() {}
+//! The livestack program: parse, choose the backend, run, exit code.
+
+use clap::Parser;
+use livestack::backend::cpu::Cpu;
+use livestack::cli::{Cli, Command};
+use livestack::config::Config;
+use livestack::error::Result;
+use livestack::{backend::Backend, stack};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Stack(args) => {
+            let config = Config::new(*args)?;
+            let stop = interrupts();
+            let cpu = Cpu::default();
+            let note = cpu.describe();
+            stack::stack(&config, cpu, &note, &stop)
+        }
+        Command::Devices { .. } => Ok(()),
+    }
+}
+
+/// Set by the first Ctrl-C or SIGTERM; the second ends the program at once.
+fn interrupts() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&stop);
+    let handler = move || {
+        if seen.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    if let Err(e) = ctrlc::set_handler(handler) {
+        eprintln!("livestack: Ctrl-C will end the program without writing: {e}");
+    }
+    stop
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("livestack: {e}");
+            ExitCode::from(e.exit_code())
+        }
+    }
+}

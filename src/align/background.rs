@@ -1,0 +1,96 @@
+//! The local background and the noise of a frame, from its tile table.
+
+use crate::kernels::tiles::{TILE, Tile};
+
+/// Tiles of a mesh cell's side: 64 px, wide enough that stars do not reach the median.
+const CELL: usize = 4;
+/// Mean |difference| of neighbouring pixels of Gaussian noise, in standard deviations: 2 / sqrt(pi).
+const MEAN_DIFFERENCE: f64 = std::f64::consts::FRAC_2_SQRT_PI;
+
+/// A smooth background: one value a cell of 64x64 px, bilinear in between. Gray units.
+#[derive(Clone, Debug)]
+pub struct Background {
+    cells_x: usize,
+    cells_y: usize,
+    values: Vec<f32>,
+    /// Standard deviation of the pixel noise, gray units.
+    pub noise: f64,
+}
+
+/// The median; 0 for an empty list.
+pub fn median(values: &mut [f32]) -> f32 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let middle = values.len() / 2;
+    *values.select_nth_unstable_by(middle, f32::total_cmp).1
+}
+
+/// Pixels of tile (`tx`, `ty`) of a frame of `width` x `height`.
+#[must_use]
+pub fn tile_area(tx: usize, ty: usize, width: usize, height: usize) -> usize {
+    (width - tx * TILE).min(TILE) * (height - ty * TILE).min(TILE)
+}
+
+impl Background {
+    /// From the tile table of a frame of `width` x `height`.
+    #[must_use]
+    pub fn new(table: &[Tile], width: usize, height: usize) -> Background {
+        let (tiles_x, tiles_y) = (width.div_ceil(TILE), height.div_ceil(TILE));
+        let (cells_x, cells_y) = (tiles_x.div_ceil(CELL), tiles_y.div_ceil(CELL));
+        let mut raw = Vec::with_capacity(cells_x * cells_y);
+        let mut means = Vec::with_capacity(CELL * CELL);
+        for cy in 0..cells_y {
+            for cx in 0..cells_x {
+                means.clear();
+                for ty in cy * CELL..((cy + 1) * CELL).min(tiles_y) {
+                    for tx in cx * CELL..((cx + 1) * CELL).min(tiles_x) {
+                        let area = tile_area(tx, ty, width, height) as f32;
+                        means.push(table[ty * tiles_x + tx].sum as f32 / area);
+                    }
+                }
+                raw.push(median(&mut means));
+            }
+        }
+        // A bright star or the core of a nebula can fill a cell: the median of 3x3 cells takes it out.
+        let mut values = Vec::with_capacity(raw.len());
+        for cy in 0..cells_y {
+            for cx in 0..cells_x {
+                means.clear();
+                for y in cy.saturating_sub(1)..(cy + 2).min(cells_y) {
+                    means.extend(
+                        &raw[y * cells_x + cx.saturating_sub(1)..y * cells_x + (cx + 2).min(cells_x)],
+                    );
+                }
+                values.push(median(&mut means));
+            }
+        }
+        let mut slopes: Vec<f32> = table
+            .iter()
+            .enumerate()
+            .map(|(k, t)| {
+                let area = tile_area(k % tiles_x, k / tiles_x, width, height) as f32;
+                (t.grad_x + t.grad_y) as f32 / (2.0 * area)
+            })
+            .collect();
+        let noise = f64::from(median(&mut slopes)) / MEAN_DIFFERENCE;
+        Background { cells_x, cells_y, values, noise }
+    }
+
+    /// Value and slopes (gray units, gray units a px) at (`x`, `y`) px.
+    #[must_use]
+    pub fn at(&self, x: f64, y: f64) -> [f64; 3] {
+        let side = (CELL * TILE) as f64;
+        let place = |v: f64, cells: usize| {
+            let c = ((v + 0.5) / side - 0.5).clamp(0.0, (cells - 1) as f64);
+            let k = (c.floor() as usize).min(cells.saturating_sub(2));
+            (k, (k + 1).min(cells - 1), c - k as f64)
+        };
+        let ((x0, x1, fx), (y0, y1, fy)) = (place(x, self.cells_x), place(y, self.cells_y));
+        let v = |x: usize, y: usize| f64::from(self.values[y * self.cells_x + x]);
+        let (a, b, c, d) = (v(x0, y0), v(x1, y0), v(x0, y1), v(x1, y1));
+        let (top, bottom) = (a + fx * (b - a), c + fx * (d - c));
+        let slope_x = (1.0 - fy) * (b - a) + fy * (d - c);
+        [top + fy * (bottom - top), slope_x / side, (bottom - top) / side]
+    }
+}

@@ -1,0 +1,334 @@
+//! One resolution of the alignment: the template's patches, and the iterations of ECC on them.
+
+use super::background::Background;
+use super::ecc;
+use super::motion::{Mat3, Model, apply};
+use super::select::Spot;
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::kernels::ecc::{PatchSums, RECORD};
+use crate::kernels::sample::{AREA, CENTRE, MARGIN, Patch};
+use crate::kernels::template::{PatchParams, template};
+use bytemuck::{Zeroable, cast_slice, cast_slice_mut};
+
+/// Words of a patch.
+const PATCH_WORDS: usize = size_of::<Patch>() / 4;
+/// A patch whose own residual shift is over this many times the median is left out of the last iterations.
+const OUTLIER: f64 = 5.0;
+/// Residual shifts under this are never outliers, px.
+const OUTLIER_FLOOR: f64 = 0.15;
+
+/// A plane of a level: its size and how its pixels lie in the full frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Plane {
+    /// Pixels in a row that hold data.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Samples in a padded row.
+    pub stride: usize,
+    /// Full-resolution pixels of a side of one pixel.
+    pub bin: usize,
+}
+
+impl Plane {
+    /// Full-resolution coordinate of this plane's coordinate `v`.
+    fn full(self, v: f64) -> f64 {
+        v * self.bin as f64 + (self.bin as f64 - 1.0) / 2.0
+    }
+
+    /// A full-resolution map in this plane's pixels.
+    #[must_use]
+    pub fn scaled(self, m: &Mat3) -> Mat3 {
+        let (b, o) = (self.bin as f64, (self.bin as f64 - 1.0) / 2.0);
+        let up = [b, 0.0, o, 0.0, b, o, 0.0, 0.0, 1.0];
+        let down = [1.0 / b, 0.0, -o / b, 0.0, 1.0 / b, -o / b, 0.0, 0.0, 1.0];
+        super::motion::compose(&down, &super::motion::compose(m, &up))
+    }
+
+    /// This plane's map in full-resolution pixels.
+    #[must_use]
+    pub fn unscaled(self, m: &Mat3) -> Mat3 {
+        let (b, o) = (self.bin as f64, (self.bin as f64 - 1.0) / 2.0);
+        let up = [b, 0.0, o, 0.0, b, o, 0.0, 0.0, 1.0];
+        let down = [1.0 / b, 0.0, -o / b, 0.0, 1.0 / b, -o / b, 0.0, 0.0, 1.0];
+        super::motion::compose(&up, &super::motion::compose(m, &down))
+    }
+}
+
+/// Buffers that every level uses, one after the other.
+pub struct Scratch<B: Backend> {
+    patches: B::Buffer,
+    sums: B::Buffer,
+    host_sums: Vec<u32>,
+}
+
+impl<B: Backend> Scratch<B> {
+    /// Room for `most` patches.
+    ///
+    /// # Errors
+    /// Where the device has not that much memory.
+    pub fn new(backend: &mut B, most: usize) -> Result<Self> {
+        Ok(Scratch {
+            patches: backend.alloc("patches", most * PATCH_WORDS)?,
+            sums: backend.alloc("patch sums", most * RECORD)?,
+            host_sums: Vec::new(),
+        })
+    }
+}
+
+/// A template at one resolution.
+pub struct Level<B: Backend> {
+    plane: Plane,
+    centres: Vec<(i32, i32)>,
+    template_px: B::Buffer,
+}
+
+/// What the iterations came to.
+#[derive(Clone, Debug)]
+pub struct Fit {
+    /// Template px to frame px, of this level.
+    pub map: Mat3,
+    /// Correlation at the last iteration, in [-1, 1].
+    pub correlation: f64,
+    /// Contrast of the frame over the template's.
+    pub gain: f64,
+    /// Iterations made.
+    pub iterations: u32,
+    /// Patches inside the frame.
+    pub inside: usize,
+    /// Patches kept as no outliers.
+    pub kept: usize,
+    /// Median residual shift of a patch on its own, px of this level.
+    pub scatter: f64,
+}
+
+/// When the iterations end.
+#[derive(Clone, Copy, Debug)]
+pub struct Until {
+    /// No corner moves further than this, px of the level.
+    pub still: f64,
+    /// Most iterations.
+    pub most: u32,
+}
+
+impl<B: Backend> Level<B> {
+    /// Cuts the template around `spots` (full-resolution px) out of `gray`, the plane of this level.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn new(
+        backend: &mut B,
+        scratch: &mut Scratch<B>,
+        plane: Plane,
+        gray: &B::Buffer,
+        spots: &[Spot],
+        sky: &Background,
+    ) -> Result<Self> {
+        let reach = CENTRE + MARGIN;
+        let centres: Vec<(i32, i32)> = spots
+            .iter()
+            .map(|s| (s.x / plane.bin as i32, s.y / plane.bin as i32))
+            .filter(|&(x, y)| {
+                x >= reach && y >= reach && x + reach < plane.width as i32 && y + reach < plane.height as i32
+            })
+            .collect();
+        let mut level =
+            Level { plane, template_px: backend.alloc("template", centres.len().max(1) * AREA)?, centres };
+        let patches = level.patches(&super::motion::IDENTITY, sky);
+        backend.write(&mut scratch.patches, cast_slice(&patches))?;
+        let p = level.params();
+        template(backend, &p, gray, &scratch.patches, &mut level.template_px)?;
+        Ok(level)
+    }
+
+    /// Patches of this level.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.centres.len()
+    }
+
+    /// Whether there is nothing to align on.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.centres.is_empty()
+    }
+
+    /// The plane of this level.
+    #[must_use]
+    pub fn plane(&self) -> Plane {
+        self.plane
+    }
+
+    fn params(&self) -> PatchParams {
+        PatchParams { row0: 0, rows: 0, patches: self.centres.len() as u32, stride: self.plane.stride as u32 }
+    }
+
+    /// Every patch under the map `m` of this level's pixels, over the frame's background `sky`.
+    fn patches(&self, m: &Mat3, sky: &Background) -> Vec<Patch> {
+        self.centres.iter().map(|&c| patch(&self.plane, c, m, sky)).collect()
+    }
+
+    /// Iterates from `start` (this level's px) until the map stands still.
+    ///
+    /// # Errors
+    /// [`Error::Singular`] where there is nothing to hold on to; else where the device fails.
+    pub fn fit(
+        &self,
+        backend: &mut B,
+        scratch: &mut Scratch<B>,
+        gray: &B::Buffer,
+        sky: &Background,
+        (model, start): (&Model, &Mat3),
+        until: Until,
+    ) -> Result<Fit> {
+        let mut p = model.params(start);
+        let mut weights = vec![1.0; self.centres.len()];
+        let mut fit = Fit {
+            map: *start,
+            correlation: -1.0,
+            gain: 0.0,
+            iterations: 0,
+            inside: 0,
+            kept: 0,
+            scatter: f64::INFINITY,
+        };
+        let mut judged = false;
+        for _ in 0..until.most {
+            let map = model.map(&p);
+            let sums = self.sums(backend, scratch, gray, &map, sky)?;
+            let centres = self.centres.iter().map(|&(x, y)| (f64::from(x), f64::from(y)));
+            let step = ecc::step(model, &p, centres.zip(&weights).zip(&sums).map(|((c, &w), s)| (c, w, s)))?;
+            for (v, d) in p.iter_mut().zip(step.delta) {
+                *v += d;
+            }
+            fit.iterations += 1;
+            fit.correlation = step.correlation;
+            fit.gain = step.gain;
+            let moved = self.moved(&map, &model.map(&p));
+            if !moved.is_finite() || moved > (self.plane.width + self.plane.height) as f64 {
+                return Err(Error::Singular);
+            }
+            if moved < until.still || (!judged && moved < 4.0 * OUTLIER_FLOOR) {
+                if judged {
+                    break;
+                }
+                // Close enough that a patch's own residual means something: leave out those that disagree
+                // (a satellite, a plane, a hot column), then finish on the others.
+                judged = true;
+                fit.scatter = judge(&sums, step.gain, &mut weights);
+            }
+            fit.inside = sums.iter().filter(|s| s.count > 0.0).count();
+            fit.kept = sums.iter().zip(&weights).filter(|(s, w)| s.count > 0.0 && **w > 0.0).count();
+        }
+        fit.map = model.map(&p);
+        Ok(fit)
+    }
+
+    fn sums(
+        &self,
+        backend: &mut B,
+        scratch: &mut Scratch<B>,
+        gray: &B::Buffer,
+        map: &Mat3,
+        sky: &Background,
+    ) -> Result<Vec<PatchSums>> {
+        let patches = self.patches(map, sky);
+        backend.write(&mut scratch.patches, cast_slice(&patches))?;
+        crate::kernels::ecc::ecc(
+            backend,
+            &self.params(),
+            gray,
+            &scratch.patches,
+            &self.template_px,
+            &mut scratch.sums,
+        )?;
+        scratch.host_sums.resize(self.centres.len() * RECORD, 0);
+        backend.read(&scratch.sums, &mut scratch.host_sums)?;
+        let mut sums = vec![PatchSums::zeroed(); self.centres.len()];
+        cast_slice_mut::<PatchSums, u32>(&mut sums).copy_from_slice(&scratch.host_sums);
+        Ok(sums)
+    }
+
+    /// How far the corners of the plane lie apart under the two maps, px, at most.
+    fn moved(&self, a: &Mat3, b: &Mat3) -> f64 {
+        let (w, h) = (self.plane.width as f64 - 1.0, self.plane.height as f64 - 1.0);
+        [(0.0, 0.0), (w, 0.0), (0.0, h), (w, h)]
+            .iter()
+            .map(|&(x, y)| {
+                let (p, q) = (apply(a, x, y), apply(b, x, y));
+                (p.0 - q.0).hypot(p.1 - q.1)
+            })
+            .fold(0.0, f64::max)
+    }
+}
+
+/// The patch centred on pixel `centre` under the map `m`.
+fn patch(plane: &Plane, centre: (i32, i32), m: &Mat3, sky: &Background) -> Patch {
+    let (cx, cy) = (f64::from(centre.0), f64::from(centre.1));
+    let w = m[6] * cx + m[7] * cy + m[8];
+    let (u, v) = apply(m, cx, cy);
+    let (a, b) = ((m[0] - u * m[6]) / w, (m[1] - u * m[7]) / w);
+    let (c, d) = ((m[3] - v * m[6]) / w, (m[4] - v * m[7]) / w);
+    let reach = f64::from(CENTRE + MARGIN - 1);
+    let (ru, rv) = (reach * (a.abs() + b.abs()), reach * (c.abs() + d.abs()));
+    let inside = w > 0.0
+        && u - ru >= 1.0
+        && v - rv >= 1.0
+        && u + ru < plane.width as f64 - 2.0
+        && v + rv < plane.height as f64 - 2.0;
+    if !inside {
+        return Patch::default();
+    }
+    let [level, slope_u, slope_v] = sky.at(plane.full(u), plane.full(v));
+    let bin = plane.bin as f64;
+    let (iu, iv) = (u.floor(), v.floor());
+    Patch {
+        u: iu as i32,
+        v: iv as i32,
+        fu: (u - iu) as f32,
+        fv: (v - iv) as f32,
+        a: a as f32,
+        b: b as f32,
+        c: c as f32,
+        d: d as f32,
+        g: (m[6] / w) as f32,
+        h: (m[7] / w) as f32,
+        sky: level as f32,
+        sky_x: (bin * (slope_u * a + slope_v * c)) as f32,
+        sky_y: (bin * (slope_u * b + slope_v * d)) as f32,
+        inside: 1,
+        ..Patch::default()
+    }
+}
+
+/// Sets the weight of every patch that disagrees with the others to 0; returns the median residual shift, px.
+fn judge(sums: &[PatchSums], gain: f64, weights: &mut [f64]) -> f64 {
+    let shifts: Vec<f64> = sums.iter().map(|s| residual(s, gain)).collect();
+    let mut seen: Vec<f32> = shifts.iter().filter(|s| s.is_finite()).map(|&s| s as f32).collect();
+    let typical = f64::from(super::background::median(&mut seen));
+    let limit = (OUTLIER * typical).max(OUTLIER_FLOOR);
+    for (w, s) in weights.iter_mut().zip(&shifts) {
+        *w = if *s <= limit { 1.0 } else { 0.0 };
+    }
+    typical
+}
+
+/// The shift, px, that would align a patch on its own; infinite for one that is left out.
+fn residual(s: &PatchSums, gain: f64) -> f64 {
+    let n = f64::from(s.count);
+    if n <= 0.0 {
+        return f64::INFINITY;
+    }
+    let [i, _, t, _, _] = s.it.map(f64::from);
+    let e_mean = (gain * t - i) / n;
+    let [xx, xy, yy] = s.gg[0].map(f64::from);
+    let pull =
+        |k: usize| gain * f64::from(s.gt[0][k]) - f64::from(s.gi[0][k]) - f64::from(s.g[0][k]) * e_mean;
+    let (bx, by) = (pull(0), pull(1));
+    let det = xx * yy - xy * xy;
+    if det <= 0.0 {
+        return f64::INFINITY;
+    }
+    ((yy * bx - xy * by) / det).hypot((xx * by - xy * bx) / det)
+}

@@ -1,0 +1,393 @@
+//! Alignment: from a frame's gray plane to the homography that maps reference pixels to frame pixels.
+//!
+//! One rung after another gives a start (predicted from the last poses, then phase correlation); a coarse fit on
+//! 4x4 binned pixels brings it within a pixel, the finest fit at full size over the star neighbourhoods alone
+//! ends it. A pose that is not plausible is refused: no frame is stacked on a guess.
+
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::kernels::gray::{GrayParams, gray};
+use crate::kernels::tiles::{BIN, RECORD, Tile, TilesParams, tiles};
+use background::Background;
+use bytemuck::cast_slice_mut;
+use level::{Fit, Level, Plane, Scratch, Until};
+use motion::{IDENTITY, Mat3, Model, Motion, apply, compose, inverse};
+use select::Field;
+
+pub mod background;
+pub mod ecc;
+pub mod level;
+pub mod motion;
+pub mod phase;
+pub mod select;
+
+/// Patches of the coarse level: each covers 16 times the area of a fine one.
+const COARSE_PATCHES: usize = 192;
+/// Poses that the prediction looks back over.
+const HISTORY: usize = 8;
+/// Overlap with the template under which `previous` hands over to a recent frame.
+const HAND_OVER: f64 = 0.6;
+/// Overlap with the canvas under which a frame has left the field.
+const LEAST_OVERLAP: f64 = 0.3;
+/// Correlation over the patches that a pose must reach. Frames of one field reach 0.8 to 0.99 (0.55 for the
+/// faintest fields), a field that is not the same stays under 0.2.
+const LEAST_CORRELATION: f64 = 0.4;
+/// Median residual shift of the patches that a pose may leave, px: a wrong pose leaves 2 to 4.
+const MOST_SCATTER: f64 = 1.0;
+/// Change of scale that a telescope can plausibly show between two frames.
+const MOST_SCALE: f64 = 1.1;
+/// Phase correlation peaks under this are noise, standard deviations.
+const LEAST_PEAK: f64 = 6.0;
+/// Kept patches that a homography needs, an affine map, a similarity, a Euclidean map.
+const ENOUGH: [(Motion, usize); 4] =
+    [(Motion::Homography, 24), (Motion::Affine, 12), (Motion::Similarity, 5), (Motion::Euclidean, 3)];
+/// When the coarse fit ends.
+const COARSE: Until = Until { still: 0.02, most: 20 };
+/// When the fine fit ends.
+const FINE: Until = Until { still: 0.002, most: 20 };
+
+/// What the template is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlignTo {
+    /// The first stacked frame, until the overlap with it falls under 60 %; then a recent well-aligned frame.
+    Previous,
+    /// The first stacked frame, all night.
+    First,
+}
+
+/// A frame's pose.
+#[derive(Clone, Debug)]
+pub struct Pose {
+    /// Reference px to frame px.
+    pub homography: Mat3,
+    /// Correlation over the patches, in [-1, 1].
+    pub correlation: f64,
+    /// Iterations of both levels.
+    pub iterations: u32,
+    /// Which rung gave the start.
+    pub start: &'static str,
+}
+
+/// What alignment knows of the frame at hand.
+pub struct View {
+    background: Background,
+    field: Field,
+}
+
+impl View {
+    /// Whether the frame shows nothing to align on.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.field.spots.is_empty()
+    }
+}
+
+struct Template<B: Backend> {
+    coarse: Level<B>,
+    fine: Level<B>,
+    /// Reference px to template px.
+    from_reference: Mat3,
+    stars: bool,
+    spectrum: phase::Spectrum,
+}
+
+/// Aligns frames of one size.
+pub struct Aligner<B: Backend> {
+    width: usize,
+    height: usize,
+    motion: Motion,
+    align_to: AlignTo,
+    scratch: Scratch<B>,
+    gray: B::Buffer,
+    table: B::Buffer,
+    binned: B::Buffer,
+    template: Option<Template<B>>,
+    /// The last poses, newest last.
+    poses: Vec<Mat3>,
+}
+
+impl<B: Backend> Aligner<B> {
+    /// For frames of `width` x `height` px.
+    ///
+    /// # Errors
+    /// Where the device has not enough memory.
+    pub fn new(
+        backend: &mut B,
+        width: usize,
+        height: usize,
+        motion: Motion,
+        align_to: AlignTo,
+    ) -> Result<Self> {
+        let p = TilesParams::new(width, height);
+        let tiles_y = height.div_ceil(crate::kernels::tiles::TILE);
+        Ok(Aligner {
+            width,
+            height,
+            motion,
+            align_to,
+            scratch: Scratch::new(backend, select::MOST)?,
+            gray: backend.alloc("gray", p.stride as usize / 2 * height)?,
+            table: backend.alloc("tile table", p.tiles_x as usize * tiles_y * RECORD)?,
+            binned: backend.alloc("binned gray", p.tiles_x as usize * tiles_y * BIN * BIN / 2)?,
+            template: None,
+            poses: Vec::new(),
+        })
+    }
+
+    /// Makes the gray plane and the tile table of a frame from its colour `planes`.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn look(&mut self, backend: &mut B, p: &GrayParams, planes: &[B::Buffer]) -> Result<View> {
+        let t = TilesParams::new(self.width, self.height);
+        gray(backend, p, planes, &mut self.gray)?;
+        tiles(backend, &t, &self.gray, &mut self.table, &mut self.binned)?;
+        let tiles_y = self.height.div_ceil(crate::kernels::tiles::TILE);
+        let mut table = vec![Tile::default(); t.tiles_x as usize * tiles_y];
+        backend.read(&self.table, cast_slice_mut(&mut table))?;
+        let background = Background::new(&table, self.width, self.height);
+        let field = select::choose(&table, &background, self.width, self.height);
+        Ok(View { background, field })
+    }
+
+    fn fine_plane(&self) -> Plane {
+        let stride = crate::kernels::stride(self.width);
+        Plane { width: self.width, height: self.height, stride, bin: 1 }
+    }
+
+    fn coarse_plane(&self) -> Plane {
+        let stride = self.width.div_ceil(crate::kernels::tiles::TILE) * BIN;
+        Plane { width: self.width / BIN, height: self.height / BIN, stride, bin: BIN }
+    }
+
+    /// Takes the frame at hand as the reference: poses are to it from now on.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn set_reference(&mut self, backend: &mut B, view: &View) -> Result<()> {
+        self.poses = vec![IDENTITY];
+        self.set_template(backend, view, IDENTITY)
+    }
+
+    fn set_template(&mut self, backend: &mut B, view: &View, from_reference: Mat3) -> Result<()> {
+        let (fine, coarse) = (self.fine_plane(), self.coarse_plane());
+        let spots = &view.field.spots;
+        let few = select::spread(spots.clone(), self.width, self.height, COARSE_PATCHES);
+        let sky = &view.background;
+        let template = Template {
+            fine: Level::new(backend, &mut self.scratch, fine, &self.gray, spots, sky)?,
+            coarse: Level::new(backend, &mut self.scratch, coarse, &self.binned, &few, sky)?,
+            from_reference,
+            stars: view.field.stars,
+            spectrum: self.spectrum(backend, view)?,
+        };
+        self.template = Some(template);
+        Ok(())
+    }
+
+    /// The spectrum of the frame at hand, at an eighth of its size.
+    fn spectrum(&self, backend: &mut B, view: &View) -> Result<phase::Spectrum> {
+        let plane = self.coarse_plane();
+        let mut words = vec![0_u32; plane.stride * plane.height / 2];
+        backend.read(&self.binned, &mut words)?;
+        let px: &[u16] = bytemuck::cast_slice(&words);
+        let (w, h) = ((plane.width / 2).max(1), (plane.height / 2).max(1));
+        let mut small = Vec::with_capacity(w * h);
+        for y in 0..h {
+            for x in 0..w {
+                let at = |dx: usize, dy: usize| {
+                    let (x, y) = ((2 * x + dx).min(plane.width), (2 * y + dy).min(plane.height));
+                    px.get(y * plane.stride + x).map_or(0.0, |&v| f32::from(v))
+                };
+                let side = (2 * BIN) as f64;
+                let sky = view.background.at((x as f64 + 0.5) * side, (y as f64 + 0.5) * side)[0];
+                small.push((at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1)) / 4.0 - sky as f32);
+            }
+        }
+        Ok(phase::Spectrum::new(&small, w, h))
+    }
+
+    /// Aligns the frame at hand. The inner `Err` is the reason why it must not be stacked.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn align(&mut self, backend: &mut B, view: &View) -> Result<std::result::Result<Pose, String>> {
+        let Some(template) = self.template.take() else {
+            return Ok(Err("there is no reference yet".into()));
+        };
+        let found = self.climb(backend, view, &template);
+        self.template = Some(template);
+        let pose = match found? {
+            Ok(pose) => pose,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        self.poses.push(pose.homography);
+        if self.poses.len() > HISTORY + 1 {
+            self.poses.remove(0);
+        }
+        let left = self.template.as_ref().map(|t| {
+            let to_reference = inverse(&t.from_reference).unwrap_or(IDENTITY);
+            self.overlap(&compose(&pose.homography, &to_reference))
+        });
+        if self.align_to == AlignTo::Previous
+            && left.is_some_and(|o| o < HAND_OVER)
+            && !view.field.spots.is_empty()
+        {
+            self.set_template(backend, view, pose.homography)?;
+        }
+        Ok(Ok(pose))
+    }
+
+    /// Tries one start after another.
+    fn climb(
+        &mut self,
+        backend: &mut B,
+        view: &View,
+        template: &Template<B>,
+    ) -> Result<std::result::Result<Pose, String>> {
+        if template.fine.is_empty() {
+            return Ok(Err("the reference shows nothing to align on".into()));
+        }
+        if view.field.spots.is_empty() {
+            return Ok(Err("the frame shows nothing to align on".into()));
+        }
+        let to_reference = inverse(&template.from_reference)?;
+        let mut reason = String::new();
+        for start in ["predicted", "last", "phase"] {
+            let from = match start {
+                "predicted" => Some(self.predicted()),
+                "last" => self.poses.last().copied(),
+                _ => {
+                    self.phase_start(backend, view, template)?.map(|m| compose(&m, &template.from_reference))
+                }
+            };
+            let Some(from) = from else { continue };
+            match self.refine(backend, view, template, &compose(&from, &to_reference)) {
+                Ok((fit, iterations)) => {
+                    let homography = compose(&fit.map, &template.from_reference);
+                    match self.plausible(&fit, &homography) {
+                        Ok(()) => {
+                            let correlation = fit.correlation;
+                            return Ok(Ok(Pose { homography, correlation, iterations, start }));
+                        }
+                        Err(why) => reason = why,
+                    }
+                }
+                Err(Error::Singular) => {
+                    if reason.is_empty() {
+                        reason = "no alignment found: the frame does not show the reference's field".into();
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Err(reason))
+    }
+
+    /// The pose of constant motion, from the mean step of the last poses.
+    fn predicted(&self) -> Mat3 {
+        match (self.poses.first(), self.poses.last()) {
+            (Some(first), Some(last)) if self.poses.len() > 1 => {
+                let steps = (self.poses.len() - 1) as f64;
+                std::array::from_fn(|k| last[k] + (last[k] - first[k]) / steps)
+            }
+            (_, Some(last)) => *last,
+            _ => IDENTITY,
+        }
+    }
+
+    /// A shift from the template by phase correlation.
+    fn phase_start(&self, backend: &mut B, view: &View, template: &Template<B>) -> Result<Option<Mat3>> {
+        let spectrum = self.spectrum(backend, view)?;
+        let side = (2 * BIN) as f64;
+        Ok(phase::shift(&template.spectrum, &spectrum)
+            .filter(|s| s.peak >= LEAST_PEAK)
+            .map(|s| motion::shift(s.dx * side, s.dy * side)))
+    }
+
+    /// Coarse, then fine, from `start` (template px to frame px).
+    fn refine(
+        &mut self,
+        backend: &mut B,
+        view: &View,
+        template: &Template<B>,
+        start: &Mat3,
+    ) -> Result<(Fit, u32)> {
+        let sky = &view.background;
+        let coarse = &template.coarse;
+        let mut map = *start;
+        let mut iterations = 0;
+        if coarse.len() >= ENOUGH[2].1 {
+            let plane = coarse.plane();
+            let motion = self.motion.min(Motion::Similarity);
+            let model = Model::new(motion, plane.width, plane.height);
+            let from = plane.scaled(&map);
+            let fit = coarse.fit(backend, &mut self.scratch, &self.binned, sky, (&model, &from), COARSE)?;
+            iterations += fit.iterations;
+            map = plane.unscaled(&fit.map);
+        }
+        let fine = &template.fine;
+        let model = Model::new(lowered(self.motion, fine.len(), template.stars), self.width, self.height);
+        let mut fit = fine.fit(backend, &mut self.scratch, &self.gray, sky, (&model, &map), FINE)?;
+        iterations += fit.iterations;
+        let motion = lowered(self.motion, fit.kept, template.stars);
+        if motion != model.motion {
+            let model = Model::new(motion, self.width, self.height);
+            fit = fine.fit(backend, &mut self.scratch, &self.gray, sky, (&model, &fit.map), FINE)?;
+            iterations += fit.iterations;
+        }
+        Ok((fit, iterations))
+    }
+
+    /// Whether a pose can be believed.
+    fn plausible(&self, fit: &Fit, homography: &Mat3) -> std::result::Result<(), String> {
+        let overlap = self.overlap(homography);
+        let scale = (homography[0] * homography[4] - homography[1] * homography[3]).abs().sqrt();
+        if fit.correlation < LEAST_CORRELATION {
+            return Err(format!(
+                "no alignment found: best correlation {:.2}, {LEAST_CORRELATION} is needed",
+                fit.correlation
+            ));
+        }
+        if fit.scatter > MOST_SCATTER {
+            return Err(format!(
+                "no alignment found: the stars disagree by {:.1} px, {MOST_SCATTER} px is allowed",
+                fit.scatter
+            ));
+        }
+        if !(1.0 / MOST_SCALE..=MOST_SCALE).contains(&scale) {
+            return Err(format!("implausible alignment: scale {scale:.3}"));
+        }
+        if overlap < LEAST_OVERLAP {
+            return Err(format!(
+                "the frame has left the field: {:.0} % overlap, {:.0} % is needed",
+                overlap * 100.0,
+                LEAST_OVERLAP * 100.0
+            ));
+        }
+        Ok(())
+    }
+
+    /// Share of the canvas that a frame with pose `m` covers.
+    fn overlap(&self, m: &Mat3) -> f64 {
+        const STEPS: usize = 16;
+        let (w, h) = (self.width as f64 - 1.0, self.height as f64 - 1.0);
+        let place = |k: usize, size: f64| (k as f64 + 0.5) / STEPS as f64 * size;
+        let hits = (0..STEPS * STEPS)
+            .filter(|k| {
+                let (x, y) = (place(k % STEPS, w), place(k / STEPS, h));
+                let (u, v) = apply(m, x, y);
+                m[6] * x + m[7] * y + m[8] > 0.0 && (0.0..=w).contains(&u) && (0.0..=h).contains(&v)
+            })
+            .count();
+        hits as f64 / (STEPS * STEPS) as f64
+    }
+}
+
+/// The model that `kept` patches can carry: no wild homography from a few stars.
+fn lowered(motion: Motion, kept: usize, stars: bool) -> Motion {
+    let _ = stars;
+    let allowed =
+        ENOUGH.iter().find(|(_, needed)| kept >= *needed).map_or(Motion::Translation, |(motion, _)| *motion);
+    motion.min(allowed)
+}

@@ -1,0 +1,176 @@
+//! The command line: flags and help text, nothing else.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Stack frames of the night sky into one picture, on any GPU or on the CPU.
+#[derive(Debug, Parser)]
+#[command(name = "livestack", version, about, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done (even if single frames were rejected, also after Ctrl-C)
+  1  nothing could be stacked, or an output failed
+  2  wrong usage
+  3  the backend asked for cannot be used
+  4  a folder does not exist
+  5  the session is in use (kept for sessions)";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Stack a folder of frames, or the frames named.
+    #[command(after_help = EXIT_CODES)]
+    Stack(Box<StackArgs>),
+    /// List the adapters: driver, limits, what `auto` would choose and why.
+    Devices {
+        /// As one JSON line an adapter.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Flags of `stack`.
+#[derive(Args, Debug)]
+pub struct StackArgs {
+    /// A folder of frames, or frames.
+    #[arg(value_name = "INPUT", default_value = "input")]
+    pub input: Vec<PathBuf>,
+    /// Folder of darks, or a ready master dark [default: dark/ if it exists].
+    #[arg(long, value_name = "DIR|FILE")]
+    pub dark: Option<PathBuf>,
+    /// How the dark is taken off: i > m ? i - m : i, or i - m with negatives kept.
+    #[arg(long, value_enum, default_value = "guarded")]
+    pub dark_rule: DarkRuleArg,
+    /// How darks become a master.
+    #[arg(long, value_enum, default_value = "peak-mean")]
+    pub master: MasterArg,
+    /// Folder for the outputs; created where missing.
+    #[arg(short, long, value_name = "DIR", default_value = "output")]
+    pub out: PathBuf,
+    /// Outputs are NAME_ADDCOMP.png ...; without it ADDCOMP.png ...
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Accumulation rules: add add2 addmax addmax2 addmean addcomp mean, or all (the first six) [default: all].
+    #[arg(long, value_name = "LIST")]
+    pub method: Option<String>,
+    /// Only the last N frames in order; 0: all.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub last: usize,
+    /// Order of the frames: natural name order, or capture time.
+    #[arg(long, value_enum, default_value = "name")]
+    pub order: OrderArg,
+    /// The template: the first frame until the overlap falls under 60 %, then a recent frame; or the first all night.
+    #[arg(long, value_enum, default_value = "previous")]
+    pub align_to: AlignToArg,
+    /// Motion model.
+    #[arg(long, value_enum, default_value = "homography")]
+    pub motion: MotionArg,
+    /// Stack the frames as they lie.
+    #[arg(long, conflicts_with = "poses")]
+    pub no_align: bool,
+    /// Take the poses from a frames.jsonl instead of aligning.
+    #[arg(long, value_name = "FILE")]
+    pub poses: Option<PathBuf>,
+    /// Output formats: png (8 bit), png16, tiff (32-bit float, linear).
+    #[arg(long, value_name = "LIST", default_value = "png")]
+    pub format: String,
+    /// Stretch of the pictures, never of linear data [default: none for the six rules, auto for mean].
+    #[arg(long, value_enum)]
+    pub stretch: Option<StretchArg>,
+    /// Where the pixels are computed; explicit choices are never replaced.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub backend: BackendArg,
+    /// Adapter: part of its name, or its number in `livestack devices`.
+    #[arg(long, value_name = "NAME|INDEX")]
+    pub adapter: Option<String>,
+    /// Also write the stack after each frame: NAME_METHOD_0007.png.
+    #[arg(long)]
+    pub debug_frames: bool,
+    /// Events as JSON lines on stdout instead of text.
+    #[arg(long)]
+    pub json: bool,
+    /// A table at the end: what each kernel and host stage took.
+    #[arg(long)]
+    pub timings: bool,
+}
+
+/// `--dark-rule`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DarkRuleArg {
+    /// i > m ? i - m : i.
+    Guarded,
+    /// i - m, negatives kept.
+    Signed,
+}
+
+/// `--master`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum MasterArg {
+    /// Leans to the hot pixels.
+    PeakMean,
+    /// Mean.
+    Mean,
+    /// Median.
+    Median,
+    /// Kappa-sigma mean, 3 sigma.
+    Sigma,
+}
+
+/// `--order`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OrderArg {
+    /// Natural name order: IMG_9 before IMG_10.
+    Name,
+    /// Capture time as the files state it.
+    Time,
+}
+
+/// `--align-to`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum AlignToArg {
+    /// The first frame, then a recent one.
+    Previous,
+    /// The first frame.
+    First,
+}
+
+/// `--motion`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum MotionArg {
+    /// Shift.
+    Translation,
+    /// Shift and rotation.
+    Euclidean,
+    /// Shift, rotation and scale.
+    Similarity,
+    /// Affine map.
+    Affine,
+    /// Homography.
+    Homography,
+}
+
+/// `--stretch`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum StretchArg {
+    /// As it is.
+    None,
+    /// Midtones transfer function from median and MAD.
+    Auto,
+}
+
+/// `--backend`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum BackendArg {
+    /// A GPU that passes its self-test, else the CPU.
+    Auto,
+    /// The GPU or nothing.
+    Gpu,
+    /// The CPU.
+    Cpu,
+}

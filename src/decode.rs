@@ -1,0 +1,139 @@
+//! Decoding ahead: files become frames on threads of their own, in order, never more than a stated number at once.
+
+use crate::error::Result;
+use crate::frame::Frame;
+use crate::io;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Most decoding threads: beyond this the pixel path, not decoding, holds things up.
+const MOST_THREADS: usize = 4;
+
+/// What the threads and the engine share.
+#[derive(Default)]
+struct Shared {
+    next: usize,
+    taken: usize,
+    done: BTreeMap<usize, Result<Frame>>,
+    free: Vec<Vec<u32>>,
+    spent: Duration,
+    stop: bool,
+}
+
+struct Common {
+    paths: Vec<PathBuf>,
+    ahead: usize,
+    state: Mutex<Shared>,
+    changed: Condvar,
+}
+
+impl Common {
+    /// A thread that panicked leaves consistent data: every change is a single insertion or removal.
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, guard: MutexGuard<'a, Shared>) -> MutexGuard<'a, Shared> {
+        self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Decodes files in order. At most `threads` frames are decoded or waiting, and one is with whoever asked.
+pub struct Decoder {
+    common: Arc<Common>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Threads that decode: all cores, up to four.
+#[must_use]
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS)
+}
+
+impl Decoder {
+    /// Starts decoding `paths`.
+    #[must_use]
+    pub fn new(paths: Vec<PathBuf>, threads: usize) -> Decoder {
+        let common =
+            Arc::new(Common { paths, ahead: threads, state: Mutex::default(), changed: Condvar::new() });
+        let threads = (0..threads)
+            .map(|_| {
+                let common = Arc::clone(&common);
+                std::thread::spawn(move || work(&common))
+            })
+            .collect();
+        Decoder { common, threads }
+    }
+
+    /// Gives a buffer back to decode into.
+    pub fn recycle(&self, words: Vec<u32>) {
+        if words.capacity() > 0 {
+            self.common.lock().free.push(words);
+        }
+    }
+
+    /// Time that the threads have spent decoding so far, added up.
+    #[must_use]
+    pub fn spent(&self) -> Duration {
+        self.common.lock().spent
+    }
+}
+
+impl Iterator for Decoder {
+    type Item = (PathBuf, Result<Frame>);
+
+    /// The next file, in order: its path, and the frame or why it cannot be read. `None` after the last.
+    fn next(&mut self) -> Option<(PathBuf, Result<Frame>)> {
+        let mut state = self.common.lock();
+        let k = state.taken;
+        let path = self.common.paths.get(k)?.clone();
+        loop {
+            if let Some(frame) = state.done.remove(&k) {
+                state.taken += 1;
+                self.common.changed.notify_all();
+                return Some((path, frame));
+            }
+            state = self.common.wait(state);
+        }
+    }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        self.common.lock().stop = true;
+        self.common.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            // A decoder that panicked has already been reported as a rejected frame.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(common: &Common) {
+    loop {
+        let (k, buffer) = {
+            let mut state = common.lock();
+            loop {
+                if state.stop || state.next >= common.paths.len() {
+                    return;
+                }
+                if state.next < state.taken + common.ahead {
+                    break;
+                }
+                state = common.wait(state);
+            }
+            let k = state.next;
+            state.next += 1;
+            (k, state.free.pop().unwrap_or_default())
+        };
+        let start = Instant::now();
+        let frame = io::read(&common.paths[k], buffer);
+        let mut state = common.lock();
+        state.spent += start.elapsed();
+        state.done.insert(k, frame);
+        common.changed.notify_all();
+    }
+}

@@ -1,0 +1,264 @@
+//! The engine: the stages of one frame in order, written once for every backend. It owns the buffers.
+
+use crate::align::motion::{IDENTITY, Mat3, Motion};
+use crate::align::{AlignTo, Aligner, Pose};
+use crate::backend::Backend;
+use crate::error::Result;
+use crate::frame::{Frame, Shape};
+use crate::kernels::accumulate::{self as acc, AccumulateParams, accumulate};
+use crate::kernels::calibrate::{CalibrateParams, Mode, calibrate};
+use crate::kernels::coverage::{CoverageParams, coverage};
+use crate::kernels::gray::GrayParams;
+use crate::kernels::stride;
+use crate::master::Plan;
+use crate::rules::Method;
+use crate::timing::Timings;
+use std::time::Instant;
+
+/// Pedestal of the six rules on signed data, as a share of white.
+const PEDESTAL: f32 = 0.05;
+
+/// How frames are stacked.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Size and sample type of every frame.
+    pub shape: Shape,
+    /// The rules, each once.
+    pub methods: Vec<Method>,
+    /// Align the frames; false: they are stacked as they lie, or as given poses say.
+    pub align: bool,
+    /// The motion model.
+    pub motion: Motion,
+    /// What is aligned to.
+    pub align_to: AlignTo,
+}
+
+/// What became of a frame.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It is in the stack.
+    Stacked(Pose),
+    /// It is not, and every accumulator is as it was.
+    Rejected(String),
+}
+
+/// The stack of one rule: a plane of f32 levels for each channel.
+pub(crate) struct State<B: Backend> {
+    pub(crate) method: Method,
+    pub(crate) planes: Vec<B::Buffer>,
+}
+
+/// Stacks frames of one shape.
+pub struct Engine<B: Backend> {
+    pub(crate) backend: B,
+    pub(crate) setup: Setup,
+    pub(crate) states: Vec<State<B>>,
+    plan: Plan,
+    raw: B::Buffer,
+    dark: Vec<B::Buffer>,
+    planes: Vec<B::Buffer>,
+    coverage: Option<B::Buffer>,
+    aligner: Option<Aligner<B>>,
+    stacked: u32,
+    timings: Timings,
+}
+
+impl<B: Backend> Engine<B> {
+    /// Allocates everything that a night needs.
+    ///
+    /// # Errors
+    /// Where the device has not enough memory.
+    pub fn new(mut backend: B, setup: Setup, plan: Plan) -> Result<Self> {
+        let Shape { width, height, channels, .. } = setup.shape;
+        let padded = stride(width);
+        let b = &mut backend;
+        let raw = b.alloc("raw frame", setup.shape.words())?;
+        let mut dark = Vec::new();
+        for words in &plan.dark {
+            let mut buffer = b.alloc("dark", words.len())?;
+            b.write(&mut buffer, words)?;
+            dark.push(buffer);
+        }
+        let mut planes = Vec::new();
+        for _ in 0..channels {
+            planes.push(b.alloc("calibrated plane", plan.format.words(padded, height))?);
+        }
+        let mut states = Vec::new();
+        for method in Method::states(&setup.methods) {
+            let mut stack = Vec::new();
+            for _ in 0..channels {
+                stack.push(b.alloc("stack", padded * height)?);
+            }
+            states.push(State { method, planes: stack });
+        }
+        let counted = states.iter().any(|s| s.method.coverage());
+        let coverage = if counted { Some(b.alloc("coverage", padded / 2 * height)?) } else { None };
+        let aligner = if setup.align {
+            Some(Aligner::new(b, width, height, setup.motion, setup.align_to)?)
+        } else {
+            None
+        };
+        // The kernel reads the dark from the device from now on.
+        let plan = Plan { dark: Vec::new(), ..plan };
+        let timings = Timings::default();
+        Ok(Engine { backend, setup, states, plan, raw, dark, planes, coverage, aligner, stacked: 0, timings })
+    }
+
+    /// Bytes that an engine allocates for a setup: frame, dark, working planes, stacks, alignment.
+    #[must_use]
+    pub fn bytes(setup: &Setup, plan: &Plan) -> u64 {
+        let Shape { width, height, channels, .. } = setup.shape;
+        let plane = (stride(width) * height) as u64;
+        let states = Method::states(&setup.methods);
+        let stacks = 4 * plane * (states.len() * channels) as u64;
+        let counts = if states.iter().any(|m| m.coverage()) { 2 * plane } else { 0 };
+        let dark: usize = plan.dark.iter().map(|d| 4 * d.len()).sum();
+        let work = 4 * (plan.format.words(stride(width), height) * channels) as u64;
+        let gray = if setup.align { 2 * plane + plane / 8 } else { 0 };
+        setup.shape.bytes() as u64 + dark as u64 + work + stacks + counts + gray
+    }
+
+    /// Frames in the stack.
+    #[must_use]
+    pub fn stacked(&self) -> u32 {
+        self.stacked
+    }
+
+    /// The level that is shown as 1.
+    #[must_use]
+    pub fn white(&self) -> f32 {
+        self.setup.shape.sample.white()
+    }
+
+    /// Stacks a frame, which must have the setup's shape, under `given` or the pose that alignment finds.
+    /// Gives back a buffer to decode the next frame into.
+    ///
+    /// # Errors
+    /// Where the device fails: the stack may then be damaged.
+    pub fn push(&mut self, frame: Frame, given: Option<Mat3>) -> Result<(Outcome, Vec<u32>)> {
+        debug_assert_eq!(frame.shape, self.setup.shape);
+        let start = Instant::now();
+        let recycled = self.backend.upload(&mut self.raw, frame.words)?;
+        self.timings.add("upload", false, start.elapsed(), 0);
+        self.calibrate()?;
+        let pose = match given {
+            Some(homography) => Pose { homography, correlation: 1.0, iterations: 0, start: "given" },
+            None => match self.align()? {
+                Ok(pose) => pose,
+                Err(reason) => return Ok((Outcome::Rejected(reason), recycled)),
+            },
+        };
+        self.accumulate(&pose.homography)?;
+        Ok((Outcome::Stacked(pose), recycled))
+    }
+
+    fn calibrate(&mut self) -> Result<()> {
+        let Shape { width, height, channels, sample } = self.setup.shape;
+        let p = CalibrateParams {
+            row0: 0,
+            rows: 0,
+            width: width as u32,
+            stride: stride(width) as u32,
+            height: height as u32,
+            channels: channels as u32,
+            input: sample as u32,
+            mode: self.plan.mode as u32,
+            shift: self.plan.shift,
+            pad0: 0,
+            pad1: 0,
+            pad2: 0,
+        };
+        calibrate(&mut self.backend, &p, &self.raw, &self.dark, &mut self.planes)
+    }
+
+    fn align(&mut self) -> Result<std::result::Result<Pose, String>> {
+        let unmoved = Pose { homography: IDENTITY, correlation: 1.0, iterations: 0, start: "reference" };
+        let Some(aligner) = &mut self.aligner else {
+            return Ok(Ok(Pose { start: "none", ..unmoved }));
+        };
+        let Shape { width, height, channels, sample } = self.setup.shape;
+        let format = self.plan.format;
+        let p = GrayParams {
+            row0: 0,
+            rows: 0,
+            width: width as u32,
+            height: height as u32,
+            stride: stride(width) as u32,
+            channels: channels as u32,
+            store: format.store as u32,
+            scale: GrayParams::scale(format.unit, sample.white()),
+        };
+        let start = Instant::now();
+        let view = aligner.look(&mut self.backend, &p, &self.planes)?;
+        let found = if self.stacked > 0 {
+            aligner.align(&mut self.backend, &view)?
+        } else if view.is_empty() {
+            Err("the frame shows nothing to align on: it cannot be the reference".into())
+        } else {
+            aligner.set_reference(&mut self.backend, &view)?;
+            Ok(unmoved)
+        };
+        self.timings.add("align", false, start.elapsed(), 0);
+        Ok(found)
+    }
+
+    fn accumulate(&mut self, homography: &Mat3) -> Result<()> {
+        let Shape { width, height, channels, sample } = self.setup.shape;
+        self.stacked += 1;
+        let pose = acc::Pose::new(homography, width, height);
+        let signed = self.plan.mode == Mode::Signed;
+        // `mean` takes no pedestal, the others do: rules that differ in it go in passes of their own.
+        for (pedestal, counted) in
+            [(if signed { PEDESTAL * sample.white() } else { 0.0 }, false), (0.0, true)]
+        {
+            let alike = |m: Method| !signed && !counted || signed && m.coverage() == counted;
+            let chosen: Vec<Method> = self.states.iter().map(|s| s.method).filter(|m| alike(*m)).collect();
+            for slots in chosen.chunks(acc::SLOTS) {
+                let mut op = [0; acc::SLOTS];
+                op.iter_mut().zip(slots).for_each(|(o, m)| *o = *m as u32);
+                let p = AccumulateParams {
+                    row0: 0,
+                    rows: 0,
+                    width: width as u32,
+                    height: height as u32,
+                    stride: stride(width) as u32,
+                    store: self.plan.format.store as u32,
+                    slots: slots.len() as u32,
+                    unit: self.plan.format.unit,
+                    n: self.stacked as f32,
+                    white: sample.white(),
+                    pedestal,
+                    op,
+                    pad: [0; 3],
+                    pose,
+                };
+                for c in 0..channels {
+                    let states = self
+                        .states
+                        .iter_mut()
+                        .filter(|s| slots.contains(&s.method))
+                        .map(|s| &mut s.planes[c]);
+                    accumulate(&mut self.backend, &p, &self.planes[c], self.coverage.as_ref(), states)?;
+                }
+            }
+        }
+        let Some(counts) = &mut self.coverage else { return Ok(()) };
+        let p = CoverageParams {
+            row0: 0,
+            rows: 0,
+            width: width as u32,
+            height: height as u32,
+            stride: stride(width) as u32,
+            pad: [0; 3],
+            pose,
+        };
+        coverage(&mut self.backend, &p, counts)
+    }
+
+    /// Time spent so far: kernels and the engine's own stages.
+    pub fn timings(&mut self) -> Timings {
+        let mut all = self.backend.timings().clone();
+        all.merge(&self.timings);
+        all
+    }
+}

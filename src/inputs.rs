@@ -1,0 +1,121 @@
+//! Which files are stacked, and in what order; the darks.
+
+use crate::config::Config;
+use crate::decode::{Decoder, threads};
+use crate::error::{Error, Result};
+use crate::frame::SampleType;
+use crate::io;
+use crate::master::{Builder, Master};
+use crate::report::Report;
+use std::path::{Path, PathBuf};
+
+/// The default folder of darks.
+const DARK: &str = "dark";
+
+/// The lights, in stacking order, and the files that were passed over.
+///
+/// # Errors
+/// [`Error::NoFolder`] where the folder does not exist; [`Error::NothingStacked`] where it holds no images.
+pub fn lights(config: &Config) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut images, mut passed) = (Vec::new(), Vec::new());
+    for path in &config.input {
+        if path.is_dir() {
+            let listing = io::list_images(path)?;
+            images.extend(listing.images);
+            passed.extend(listing.passed_over);
+        } else if config.input.len() == 1 && !path.exists() && !io::is_image(path) {
+            return Err(Error::NoFolder { what: "input", path: path.clone() });
+        } else if io::is_image(path) {
+            // A file that does not exist becomes a rejected frame like any other that cannot be read.
+            images.push(path.clone());
+        } else {
+            passed.push(path.clone());
+        }
+    }
+    images.sort_by(|a, b| io::natural(a, b));
+    if config.by_time {
+        let mut timed: Vec<_> = images.into_iter().map(|p| (io::capture_time(&p), p)).collect();
+        // A file without a time keeps its place by name, after those that have one.
+        timed.sort_by(|a, b| match (&a.0, &b.0) {
+            (Some(x), Some(y)) => x.cmp(y),
+            (x, y) => y.is_some().cmp(&x.is_some()),
+        });
+        images = timed.into_iter().map(|(_, p)| p).collect();
+    }
+    if config.last > 0 && images.len() > config.last {
+        images.drain(..images.len() - config.last);
+    }
+    if images.is_empty() {
+        let place = config.input.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(" ");
+        return Err(Error::NothingStacked(format!(
+            "no frames found: expected {} files: put frames there or name another folder: {place}",
+            io::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ")
+        )));
+    }
+    Ok((images, passed))
+}
+
+/// The master dark, if there are darks.
+///
+/// # Errors
+/// [`Error::NoFolder`] where a folder that was asked for does not exist; [`Error::NothingStacked`] where it holds no
+/// readable dark; [`Error::Mismatch`] where the darks differ in size.
+pub fn master(config: &Config, report: &Report) -> Result<Option<Master>> {
+    let asked = config.dark.is_some();
+    let path = config.dark.clone().unwrap_or_else(|| DARK.into());
+    if !path.exists() {
+        return if asked { Err(Error::NoFolder { what: "dark", path }) } else { Ok(None) };
+    }
+    let files = if path.is_dir() {
+        let listing = io::list_images(&path)?;
+        pass_over(report, &listing.passed_over);
+        listing.images
+    } else {
+        vec![path.clone()]
+    };
+    let mut builder = Builder::new(config.master);
+    let mut decoder = Decoder::new(files, threads());
+    while let Some((file, dark)) = decoder.next() {
+        match dark {
+            Ok(dark) => {
+                let buffer = builder.push(dark)?;
+                decoder.recycle(buffer);
+            }
+            Err(e) => report.warn(&format!("dark left out: {}", short(&e, &file))),
+        }
+    }
+    match builder.finish() {
+        Some(master) => {
+            let kind = if master.shape.sample == SampleType::F32 { " float" } else { "" };
+            report.line(&format!(
+                "dark: {}{kind}, {} frames, {}",
+                path.display(),
+                master.frames,
+                master.shape
+            ));
+            Ok(Some(master))
+        }
+        None if asked => Err(Error::NothingStacked(format!(
+            "no dark could be read: put darks there or leave --dark out: {}",
+            path.display()
+        ))),
+        None => {
+            report.warn(&format!("no darks in it, going on without: {}", path.display()));
+            Ok(None)
+        }
+    }
+}
+
+/// One line for the files that are no images.
+pub fn pass_over(report: &Report, files: &[PathBuf]) {
+    for file in files {
+        report.warn(&format!("passed over, not an image: {}", file.display()));
+    }
+}
+
+/// An error's line; the path stands at its end already.
+fn short(e: &Error, file: &Path) -> String {
+    let text = e.to_string();
+    let path = file.display().to_string();
+    if text.ends_with(&path) { text } else { format!("{text}: {path}") }
+}

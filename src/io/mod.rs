@@ -1,0 +1,141 @@
+//! Reading frames and writing pictures.
+//!
+//! [`FORMATS`] is the one place that knows file types: a new one is a file of its own and a line there.
+//! Frames come in sensor coordinates; the orientation that a file states is reported, never applied.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Shape};
+
+mod exif;
+mod guard;
+mod jpeg;
+mod order;
+mod png;
+mod samples;
+mod tiff;
+mod turn;
+mod write;
+
+pub use exif::Tags;
+pub use order::{Listing, list_images, natural};
+pub use turn::turn;
+pub use write::{write_png8, write_png16, write_text, write_tiff_f32};
+
+/// A file type that livestack reads.
+pub struct Format {
+    /// As messages call it.
+    pub name: &'static str,
+    /// Lower case, without the dot.
+    pub extensions: &'static [&'static str],
+    /// Whether the first bytes of a file are those of this format.
+    pub magic: fn(&[u8]) -> bool,
+    /// Decodes the bytes of a whole file into the given words, which are resized where needed. The error says
+    /// what is wrong with the file, without its name.
+    pub decode: fn(Vec<u8>, Vec<u32>) -> std::result::Result<Picture, String>,
+    /// Reads the tags alone, and no more of the file than they take.
+    pub tags: fn(File) -> Tags,
+}
+
+/// What a decoder makes of a file.
+pub struct Picture {
+    /// Size, channels, sample type.
+    pub shape: Shape,
+    /// The samples as [`Frame::words`] holds them.
+    pub words: Vec<u32>,
+    /// What the file says about the exposure.
+    pub tags: Tags,
+}
+
+/// Every file type that livestack reads.
+#[rustfmt::skip]
+pub const FORMATS: &[Format] = &[
+    Format { name: "JPEG", extensions: &["jpg", "jpeg"], magic: jpeg::is_jpeg, decode: jpeg::decode, tags: jpeg::tags },
+    Format { name: "PNG", extensions: &["png"], magic: png::is_png, decode: png::decode, tags: png::tags },
+    Format { name: "TIFF", extensions: &["tif", "tiff"], magic: tiff::is_tiff, decode: tiff::decode, tags: tiff::tags },
+];
+
+/// Most bytes of a file that is read: no frame of the largest size takes more, in any format.
+const MAX_FILE_BYTES: u64 = 1 << 33;
+
+/// Whether `path` has the extension of a file type that livestack reads, in upper or lower case.
+#[must_use]
+pub fn is_image(path: &Path) -> bool {
+    named(path).is_some()
+}
+
+/// Reads the frame `path`, in sensor coordinates.
+///
+/// * `recycled` - the words of a frame that is done with; they are used again where they suffice, so that a
+///   run of frames of one size allocates once. Their contents do not matter. Lost when the file is bad.
+///
+/// The extension says that the file is a picture, its first bytes say which: a PNG named `.jpg` is read.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be read; [`Error::Decode`] when it is damaged or truncated, holds
+/// something else than its name says, or a kind of picture that livestack does not take.
+pub fn read(path: &Path, recycled: Vec<u32>) -> Result<Frame> {
+    let named = named(path).ok_or_else(|| {
+        Error::decode(format!("expected a frame ({}), got another file type", known()), path)
+    })?;
+    let bytes = bytes_of(path).map_err(|source| Error::io("cannot read the frame", path, source))?;
+    if bytes.is_empty() {
+        return Err(Error::decode("expected a frame, got an empty file: copy it again", path));
+    }
+    let format = FORMATS.iter().find(|format| (format.magic)(&bytes)).ok_or_else(|| {
+        Error::decode(format!("expected a {} file by its name, got something else", named.name), path)
+    })?;
+    let picture = guard::guarded(|| (format.decode)(bytes, recycled))
+        .map_err(|why| Error::decode(format!("cannot decode the {} frame: {why}", format.name), path))?;
+    let Picture { shape, words, tags } = picture;
+    Ok(Frame {
+        path: path.to_owned(),
+        shape,
+        words,
+        orientation: tags.orientation,
+        taken: tags.taken,
+        exposure_s: tags.exposure_s,
+        iso: tags.iso,
+    })
+}
+
+/// The capture time of the frame `path`, `YYYY-MM-DDThh:mm:ss[.fff]`, without decoding it; `None` where the
+/// file does not state it or cannot be read. Times compare as text.
+#[must_use]
+pub fn capture_time(path: &Path) -> Option<String> {
+    use std::io::{Read, Seek};
+
+    named(path)?;
+    let mut file = File::open(path).ok()?;
+    let mut head = [0; 16];
+    let read = file.read(&mut head).ok()?;
+    file.rewind().ok()?;
+    let format = FORMATS.iter().find(|format| (format.magic)(&head[..read]))?;
+    guard::guarded(|| Ok((format.tags)(file))).ok()?.taken
+}
+
+/// The format that the extension of `path` promises.
+fn named(path: &Path) -> Option<&'static Format> {
+    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    FORMATS.iter().find(|format| format.extensions.contains(&extension.as_str()))
+}
+
+/// All extensions, for messages.
+fn known() -> String {
+    let all: Vec<&str> = FORMATS.iter().flat_map(|format| format.extensions).copied().collect();
+    all.join(", ")
+}
+
+/// The whole file; not a pipe, which may never end, nor a folder.
+fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let about = std::fs::metadata(path)?;
+    if !about.is_file() {
+        return Err(std::io::Error::other("not a regular file"));
+    }
+    if about.len() > MAX_FILE_BYTES {
+        return Err(std::io::Error::other(format!("{} bytes, more than any frame takes", about.len())));
+    }
+    std::fs::read(path)
+}

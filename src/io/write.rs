@@ -1,0 +1,130 @@
+//! Writing pictures and texts: whoever looks at the target sees the old file or the whole new one, never a part.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use png::{BitDepth, ColorType, Compression, Encoder, Filter};
+use tiff::encoder::{TiffEncoder, colortype};
+
+use crate::error::{Error, Result};
+
+/// Buffer in front of the file, bytes.
+const BUFFER: usize = 1 << 20;
+/// Permissions that a new file asks for, from which the system takes the user's umask.
+#[cfg(unix)]
+const NEW_FILE_MODE: u32 = 0o666;
+
+/// Writes an 8-bit PNG. The target appears, or is replaced, in one step.
+///
+/// * `data` - samples `[height][width][channels]`, `channels` 1 (gray) or 3 (RGB).
+///
+/// # Errors
+/// [`Error::Io`] naming `path` when it cannot be written or `data` has another length; nothing is left behind.
+pub fn write_png8(path: &Path, width: usize, height: usize, channels: usize, data: &[u8]) -> Result<()> {
+    check(path, width, height, channels, data.len())?;
+    replace(path, |file| png(file, width, height, channels, BitDepth::Eight, data))
+}
+
+/// Writes a 16-bit PNG. The target appears, or is replaced, in one step.
+///
+/// * `data` - samples `[height][width][channels]`, `channels` 1 (gray) or 3 (RGB), in the machine's byte order.
+///
+/// # Errors
+/// As [`write_png8`].
+pub fn write_png16(path: &Path, width: usize, height: usize, channels: usize, data: &[u16]) -> Result<()> {
+    check(path, width, height, channels, data.len())?;
+    // PNG is big-endian.
+    let swapped: Vec<u16> = data.iter().map(|level| level.to_be()).collect();
+    replace(path, |file| {
+        png(file, width, height, channels, BitDepth::Sixteen, bytemuck::cast_slice(&swapped))
+    })
+}
+
+/// Writes a 32-bit float TIFF, uncompressed. The target appears, or is replaced, in one step.
+///
+/// * `data` - samples `[height][width][channels]`, `channels` 1 (gray) or 3 (RGB), stored as they are.
+///
+/// # Errors
+/// As [`write_png8`]; also when the file would exceed the 4 GiB of TIFF.
+pub fn write_tiff_f32(path: &Path, width: usize, height: usize, channels: usize, data: &[f32]) -> Result<()> {
+    check(path, width, height, channels, data.len())?;
+    replace(path, |file| {
+        let (width, height) = sides(width, height)?;
+        let mut encoder = TiffEncoder::new(file).map_err(io::Error::other)?;
+        match channels {
+            1 => encoder.write_image::<colortype::Gray32Float>(width, height, data),
+            _ => encoder.write_image::<colortype::RGB32Float>(width, height, data),
+        }
+        .map_err(io::Error::other)
+    })
+}
+
+/// Writes a text file. The target appears, or is replaced, in one step.
+///
+/// # Errors
+/// [`Error::Io`] naming `path` when it cannot be written; nothing is left behind.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    replace(path, |file| file.write_all(text.as_bytes()))
+}
+
+/// Refuses what cannot be a picture before anything is written.
+fn check(path: &Path, width: usize, height: usize, channels: usize, len: usize) -> Result<()> {
+    let expected = width.saturating_mul(height).saturating_mul(channels);
+    if !matches!(channels, 1 | 3) || len == 0 || len != expected {
+        let what = format!("{len} samples do not make a picture of {width}x{height}x{channels}");
+        return Err(cannot(path)(io::Error::new(io::ErrorKind::InvalidInput, what)));
+    }
+    Ok(())
+}
+
+fn sides(width: usize, height: usize) -> io::Result<(u32, u32)> {
+    let side = |px: usize| u32::try_from(px).map_err(io::Error::other);
+    Ok((side(width)?, side(height)?))
+}
+
+fn png(
+    file: impl Write,
+    width: usize,
+    height: usize,
+    channels: usize,
+    depth: BitDepth,
+    data: &[u8],
+) -> io::Result<()> {
+    let (width, height) = sides(width, height)?;
+    let mut encoder = Encoder::new(file, width, height);
+    encoder.set_color(if channels == 1 { ColorType::Grayscale } else { ColorType::Rgb });
+    encoder.set_depth(depth);
+    // Pictures are written while frames wait: of 20 Mpix of star field this makes 23 MB in 0.1 s, the adaptive
+    // filter 4 % less in 30 % more time.
+    encoder.set_compression(Compression::Fastest);
+    encoder.set_filter(Filter::Up);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(data)?;
+    Ok(writer.finish()?)
+}
+
+fn cannot(path: &Path) -> impl Fn(io::Error) -> Error {
+    move |source| Error::io("cannot write the file", path, source)
+}
+
+/// Lets `write` fill a temporary file beside `path`, then renames it to `path`. Beside it, since a file can be
+/// renamed within one disk only; with a dot first, so that neither people nor a watched folder mistake it for
+/// the result. Dropping the temporary file removes it, whatever went wrong.
+fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> Result<()> {
+    let write_all = || {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".livestack-").suffix(".tmp");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(NEW_FILE_MODE));
+        let temporary = builder.tempfile_in(folder)?;
+        let mut file = BufWriter::with_capacity(BUFFER, temporary.as_file());
+        write(&mut file)?;
+        file.flush()?;
+        drop(file);
+        temporary.persist(path)?;
+        Ok(())
+    };
+    write_all().map_err(cannot(path))
+}

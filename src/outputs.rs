@@ -1,0 +1,127 @@
+//! The files that a run leaves: one a rule and format, each written beside its target and renamed.
+
+use crate::backend::Backend;
+use crate::config::{Config, Output};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::frame::Orientation;
+use crate::io;
+use crate::rules::Method;
+use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
+
+/// A picture on its way to the disk.
+struct Job {
+    path: PathBuf,
+    data: Data,
+}
+
+enum Data {
+    Bytes(Vec<u8>),
+    Words(Vec<u16>),
+    Floats(Vec<f32>),
+}
+
+/// Path of `method`'s output in `format`; `counter` for the stack after so many frames.
+#[must_use]
+pub fn path(config: &Config, method: Method, format: Output, counter: Option<usize>) -> PathBuf {
+    let prefix = config.name.as_ref().map_or(String::new(), |n| format!("{n}_"));
+    let counter = counter.map_or(String::new(), |k| format!("_{k:04}"));
+    config.out.join(format!("{prefix}{}{counter}{}", method.name().to_uppercase(), format.suffix()))
+}
+
+/// Writes every output; returns their paths. Pictures are turned as `orientation` says.
+///
+/// # Errors
+/// [`Error::Io`] for the first output that cannot be written, after all were tried; else where the device fails.
+pub fn write_all<B: Backend>(
+    engine: &mut Engine<B>,
+    config: &Config,
+    methods: &[Method],
+    orientation: Orientation,
+) -> Result<Vec<PathBuf>> {
+    let mut jobs: Vec<(Method, Output)> = Vec::new();
+    for &m in methods {
+        jobs.extend(config.formats.iter().map(|&f| (m, f)));
+    }
+    publish(engine, config, &jobs, None, orientation)
+}
+
+/// Writes the 8-bit picture of every rule after `counter` frames.
+///
+/// # Errors
+/// As [`write_all`].
+pub fn write_debug<B: Backend>(
+    engine: &mut Engine<B>,
+    config: &Config,
+    methods: &[Method],
+    orientation: Orientation,
+    counter: usize,
+) -> Result<()> {
+    let jobs: Vec<_> = methods.iter().map(|&m| (m, Output::Png)).collect();
+    publish(engine, config, &jobs, Some(counter), orientation).map(|_| ())
+}
+
+/// Renders on this thread while two others turn, compress and write.
+fn publish<B: Backend>(
+    engine: &mut Engine<B>,
+    config: &Config,
+    jobs: &[(Method, Output)],
+    counter: Option<usize>,
+    orientation: Orientation,
+) -> Result<Vec<PathBuf>> {
+    let shape = engine.setup.shape;
+    let size = (shape.width, shape.height, shape.channels);
+    let mut paths = Vec::new();
+    let mut first_error = None;
+    std::thread::scope(|scope| -> Result<()> {
+        let mut writers = Vec::new();
+        let mut senders = Vec::new();
+        for _ in 0..jobs.len().min(2) {
+            let (send, receive) = sync_channel::<Job>(0);
+            senders.push(send);
+            writers.push(scope.spawn(move || {
+                let results = receive.into_iter().map(|job| save(job, size, orientation));
+                results.filter_map(Result::err).collect::<Vec<Error>>()
+            }));
+        }
+        for (k, &(method, format)) in jobs.iter().enumerate() {
+            let path = path(config, method, format, counter);
+            let stretch = config.stretch(method);
+            let data = match format {
+                Output::Png => Data::Bytes(engine.picture(method, stretch)?),
+                Output::Png16 => Data::Words(engine.picture16(method, stretch)?),
+                Output::Tiff => Data::Floats(engine.linear(method)?),
+            };
+            paths.push(path.clone());
+            // A writer only ends when its sender is dropped: sending cannot fail before that.
+            let _ = senders[k % senders.len()].send(Job { path, data });
+        }
+        drop(senders);
+        for writer in writers {
+            let errors = writer.join().unwrap_or_default();
+            first_error = first_error.take().or(errors.into_iter().next());
+        }
+        Ok(())
+    })?;
+    first_error.map_or(Ok(paths), Err)
+}
+
+fn save(job: Job, (w, h, c): (usize, usize, usize), orientation: Orientation) -> Result<()> {
+    match job.data {
+        Data::Bytes(data) => {
+            let (data, w, h) = turned(data, w, h, c, orientation);
+            io::write_png8(&job.path, w, h, c, &data)
+        }
+        Data::Words(data) => {
+            let (data, w, h) = turned(data, w, h, c, orientation);
+            io::write_png16(&job.path, w, h, c, &data)
+        }
+        // Linear data stay in sensor coordinates, like everything that is computed with.
+        Data::Floats(data) => io::write_tiff_f32(&job.path, w, h, c, &data),
+    }
+}
+
+fn turned<T: Copy>(data: Vec<T>, w: usize, h: usize, c: usize, o: Orientation) -> (Vec<T>, usize, usize) {
+    if matches!(o.0, 2..=8) { io::turn(&data, w, h, c, o) } else { (data, w, h) }
+}

@@ -1,0 +1,244 @@
+//! `livestack stack`: from a folder of frames to pictures.
+
+use crate::align::Pose;
+use crate::backend::Backend;
+use crate::config::Config;
+use crate::decode::{Decoder, threads};
+use crate::engine::{Engine, Outcome, Setup};
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Orientation};
+use crate::inputs;
+use crate::master::{Master, Plan};
+use crate::memory;
+use crate::outputs;
+use crate::record::{self, Journal, Known};
+use crate::report::Report;
+use crate::rules::Method;
+use crate::timing::Timings;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A run under way.
+struct Run<'a, B: Backend> {
+    config: &'a Config,
+    report: Report,
+    journal: Journal,
+    poses: Option<HashMap<OsString, Known>>,
+    backend: Option<B>,
+    master: Option<Master>,
+    night: Option<Night<B>>,
+}
+
+/// What exists from the first good frame on.
+struct Night<B: Backend> {
+    engine: Engine<B>,
+    methods: Vec<Method>,
+    /// The first stacked frame; the first frame until one is stacked.
+    reference: PathBuf,
+    orientation: Orientation,
+}
+
+/// Stacks what `config` says on `backend`, until the frames end or `stop` is set; then writes the outputs.
+///
+/// # Errors
+/// The first that ends the run; see [`Error::exit_code`].
+pub fn stack<B: Backend>(config: &Config, backend: B, note: &str, stop: &AtomicBool) -> Result<()> {
+    let (lights, passed) = inputs::lights(config)?;
+    let report = Report::new(lights.len(), config.json);
+    std::fs::create_dir_all(&config.out)
+        .map_err(|e| Error::io("cannot create the output folder", &config.out, e))?;
+    inputs::pass_over(&report, &passed);
+    report.line(note);
+    report.event("start", json!({ "frames": lights.len(), "backend": backend.describe(), "note": note }));
+    let poses = config.poses.as_deref().map(record::read_poses).transpose()?;
+    let master = inputs::master(config, &report)?;
+    let journal = Journal::new(&config.out)?;
+    let mut run = Run { config, report, journal, poses, backend: Some(backend), master, night: None };
+    let mut timings = Timings::default();
+    let mut decoder = Decoder::new(lights, threads());
+    while !stop.load(Ordering::Relaxed) {
+        let Some((path, frame)) = timings.host("wait for decode", || decoder.next()) else { break };
+        let buffer = run.frame(&path, frame)?;
+        decoder.recycle(buffer);
+    }
+    timings.add("decode (threads)", false, decoder.spent(), 0);
+    drop(decoder);
+    run.finish(timings)
+}
+
+impl<B: Backend> Run<'_, B> {
+    /// Takes one decoded frame; gives a buffer back.
+    fn frame(&mut self, path: &Path, frame: Result<Frame>) -> Result<Vec<u32>> {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(e) => {
+                self.reject(path, &reason(&e, path), Map::new())?;
+                return Ok(Vec::new());
+            }
+        };
+        if self.night.is_none() {
+            self.night = Some(self.begin(&frame)?);
+        }
+        let Some(night) = &mut self.night else { return Ok(frame.words) };
+        let expected = night.engine.setup.shape;
+        if frame.shape != expected {
+            let why = format!("expected {expected} as the first frame, got {}", frame.shape);
+            self.reject(path, &why, Map::new())?;
+            return Ok(frame.words);
+        }
+        let given = match pose_of(self.poses.as_ref(), path) {
+            None => None,
+            Some(Ok(map)) => Some(map),
+            Some(Err(why)) => {
+                self.reject(path, &why, Map::new())?;
+                return Ok(frame.words);
+            }
+        };
+        let (orientation, before) = (frame.orientation, night.engine.timings());
+        let (outcome, buffer) = night.engine.push(frame, given)?;
+        let elapsed = elapsed(&before, &night.engine.timings());
+        match outcome {
+            Outcome::Stacked(pose) => self.accept(path, orientation, &pose, elapsed)?,
+            Outcome::Rejected(why) => self.reject(path, &why, elapsed)?,
+        }
+        Ok(buffer)
+    }
+
+    /// Allocates everything, now that the frames' shape is known.
+    fn begin(&mut self, first: &Frame) -> Result<Night<B>> {
+        let config = self.config;
+        let plan = Plan::new(first.shape, self.master.take().as_ref(), config.dark_rule)?;
+        let mut setup = Setup {
+            shape: first.shape,
+            methods: config.methods.clone().unwrap_or_else(|| Method::SIX.to_vec()),
+            align: config.align && config.poses.is_none(),
+            motion: config.motion,
+            align_to: config.align_to,
+        };
+        let held = (threads() as u64 + 1) * first.shape.bytes() as u64;
+        if config.methods.is_none()
+            && let Some(free) = memory::available()
+            && Engine::<B>::bytes(&setup, &plan) + held > free
+        {
+            self.report.warn(&format!(
+                "the six rules need {} MB and {} MB are free: stacking addcomp alone: choose with --method",
+                (Engine::<B>::bytes(&setup, &plan) + held) / 1_000_000,
+                free / 1_000_000
+            ));
+            setup.methods = vec![Method::AddComp];
+        }
+        let methods = setup.methods.clone();
+        let Some(backend) = self.backend.take() else {
+            return Err(Error::Gpu("the backend is gone".into()));
+        };
+        let engine = Engine::new(backend, setup, plan)?;
+        Ok(Night { engine, methods, reference: first.path.clone(), orientation: first.orientation })
+    }
+
+    fn accept(
+        &mut self,
+        path: &Path,
+        orientation: Orientation,
+        pose: &Pose,
+        elapsed: Map<String, Value>,
+    ) -> Result<()> {
+        let Some(night) = &mut self.night else { return Ok(()) };
+        if night.engine.stacked() == 1 {
+            night.reference = path.to_owned();
+            night.orientation = orientation;
+        }
+        let record = record::stacked(path, &night.reference, pose, &night.engine.setup.shape, elapsed);
+        self.journal.add(&record)?;
+        self.report.stacked(path, &record);
+        if self.config.debug_frames {
+            let count = night.engine.stacked() as usize;
+            outputs::write_debug(&mut night.engine, self.config, &night.methods, night.orientation, count)?;
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, path: &Path, why: &str, elapsed: Map<String, Value>) -> Result<()> {
+        let record = record::rejected(path, why, elapsed);
+        self.journal.add(&record)?;
+        self.report.rejected(path, &record);
+        Ok(())
+    }
+
+    /// Writes the outputs and says what was done.
+    fn finish(mut self, mut timings: Timings) -> Result<()> {
+        let (stacked, rejected) = (self.report.stacked, self.report.rejected);
+        let night = self.night.as_mut().filter(|n| n.engine.stacked() > 0);
+        let Some(night) = night else {
+            self.report.finish();
+            let why =
+                if rejected > 0 { "every frame was rejected" } else { "stopped before the first frame" };
+            return Err(Error::NothingStacked(format!(
+                "nothing could be stacked: {why}: see the reasons in {}",
+                self.config.out.join(record::NAME).display()
+            )));
+        };
+        let paths = timings.host("write", || {
+            outputs::write_all(&mut night.engine, self.config, &night.methods, night.orientation)
+        })?;
+        self.report.finish();
+        let seconds = self.report.seconds();
+        self.report.line(&format!(
+            "{stacked} stacked, {rejected} rejected in {seconds:.1} s ({:.2} frames a second)",
+            (stacked + rejected) as f64 / seconds.max(1e-9)
+        ));
+        for path in &paths {
+            self.report.line(&format!("wrote {}", path.display()));
+        }
+        let names: Vec<_> = paths.iter().map(|p| p.to_string_lossy()).collect();
+        self.report.event("done", json!({ "stacked": stacked, "rejected": rejected, "outputs": names }));
+        if self.config.timings {
+            let mut all = night.engine.timings();
+            all.merge(&timings);
+            let table = all.table((stacked + rejected) as u64);
+            if self.config.json {
+                self.report.event("timings", spans(&all));
+            } else {
+                self.report.line(&table);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What `poses` says of `path`; `None` where poses are not given but found.
+fn pose_of(poses: Option<&HashMap<OsString, Known>>, path: &Path) -> Option<Known> {
+    let known = path.file_name().and_then(|name| poses?.get(name).cloned());
+    poses.map(|_| known.unwrap_or_else(|| Err("the file of poses does not name this frame".into())))
+}
+
+/// Why a file is no frame, without the path that the record names already.
+fn reason(e: &Error, path: &Path) -> String {
+    let text = e.to_string();
+    text.strip_suffix(&format!(": {}", path.display())).map_or(text.clone(), ToOwned::to_owned)
+}
+
+/// Milliseconds per stage between two states of the clock.
+fn elapsed(before: &Timings, after: &Timings) -> Map<String, Value> {
+    after
+        .spans()
+        .iter()
+        .map(|s| (s.name, after.ms(s.name) - before.ms(s.name)))
+        .filter(|(_, ms)| *ms > 0.0)
+        .map(|(name, ms)| (name.to_owned(), json!((ms * 1e3).round() / 1e3)))
+        .collect()
+}
+
+fn spans(all: &Timings) -> Value {
+    let rows: Vec<_> = all
+        .spans()
+        .iter()
+        .map(|s| {
+            json!({ "name": s.name, "kernel": s.kernel, "calls": s.calls,
+                    "ms": s.spent.as_secs_f64() * 1e3, "bytes": s.bytes })
+        })
+        .collect();
+    json!({ "spans": rows })
+}
