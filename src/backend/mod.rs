@@ -12,17 +12,6 @@ pub mod probe;
 
 pub use probe::{Choice, DeviceInfo, Opened, devices, open};
 
-/// Where the user wants pixels computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// A GPU that passes its self-test, else the CPU.
-    Auto,
-    /// The GPU or an error.
-    Gpu,
-    /// The CPU; wgpu is not touched.
-    Cpu,
-}
-
 /// Where kernels run. A buffer of one backend cannot reach another.
 pub trait Backend {
     /// Words on the device.
