@@ -35,6 +35,16 @@ struct Params {
     pose: Pose,
 }
 
+// Compiled in (see Kernel::CHOICES); the values here are those of 8-bit colour frames with a dark.
+override store: u32 = 1u;
+override slots: u32 = 1u;
+override op0: u32 = 5u;
+override op1: u32 = 0u;
+override op2: u32 = 0u;
+override op3: u32 = 0u;
+override op4: u32 = 0u;
+override op5: u32 = 0u;
+
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> plane: array<u32>;
 @group(0) @binding(2) var<storage, read> coverage: array<u32>;
@@ -46,7 +56,7 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> state5: array<f32>;
 
 fn tap(k: u32) -> f32 {
-    return sample_level(p.store, plane[sample_word(p.store, k)], k);
+    return sample_level(store, plane[sample_word(store, k)], k);
 }
 
 // Bilinear value in plane units; taps of weight 0 may lie outside and are clamped.
@@ -82,22 +92,22 @@ fn accumulate(@builtin(global_invocation_id) id: vec3<u32>) {
         i = bilinear(at) * p.unit + p.pedestal;
         seen = 1.0 + f32((coverage[k >> 1u] >> ((k & 1u) * 16u)) & 0xffffu);
     }
-    if p.slots > 0u {
-        state0[k] = update(p.op0, state0[k], i, seen);
+    if slots > 0u {
+        state0[k] = update(op0, state0[k], i, seen);
     }
-    if p.slots > 1u {
-        state1[k] = update(p.op1, state1[k], i, seen);
+    if slots > 1u {
+        state1[k] = update(op1, state1[k], i, seen);
     }
-    if p.slots > 2u {
-        state2[k] = update(p.op2, state2[k], i, seen);
+    if slots > 2u {
+        state2[k] = update(op2, state2[k], i, seen);
     }
-    if p.slots > 3u {
-        state3[k] = update(p.op3, state3[k], i, seen);
+    if slots > 3u {
+        state3[k] = update(op3, state3[k], i, seen);
     }
-    if p.slots > 4u {
-        state4[k] = update(p.op4, state4[k], i, seen);
+    if slots > 4u {
+        state4[k] = update(op4, state4[k], i, seen);
     }
-    if p.slots > 5u {
-        state5[k] = update(p.op5, state5[k], i, seen);
+    if slots > 5u {
+        state5[k] = update(op5, state5[k], i, seen);
     }
 }

@@ -24,6 +24,11 @@ struct Params {
     pad2: u32,
 }
 
+// Compiled in (see Kernel::CHOICES); the values here are those of 8-bit colour frames with a dark.
+override channels: u32 = 3u;
+override input: u32 = 0u;
+override mode: u32 = 1u;
+
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> raw: array<u32>;
 @group(0) @binding(2) var<storage, read> dark0: array<u32>;
@@ -76,19 +81,19 @@ fn put_samples(c: u32, store: u32, k: u32, v: vec4<u32>) {
 // Calibrates the 4 samples q (integers, or the bits of floats) of colour c at sample k of the plane; samples that
 // are not to `keep` are padding.
 fn finish(c: u32, k: u32, q: vec4<u32>, keep: vec4<bool>) {
-    var store = p.input;
+    var store = input;
     var v = q;
-    if p.mode == MODE_FIXED {
+    if mode == MODE_FIXED {
         store = STORE_U16;
         let i = (q << vec4<u32>(p.shift)) & vec4<u32>(0xffffu);
         let words = dark(c, k >> 1u);
         let m = unpack16(words.x, words.y);
         v = select(i, i - m, i > m);
-    } else if p.mode != MODE_COPY {
+    } else if mode != MODE_COPY {
         store = STORE_F32;
-        let i = select(vec4<f32>(q), bitcast<vec4<f32>>(q), p.input == STORE_F32);
+        let i = select(vec4<f32>(q), bitcast<vec4<f32>>(q), input == STORE_F32);
         let m = bitcast<vec4<f32>>(dark(c, k));
-        let off = vec4<bool>(p.mode != MODE_GUARDED) | (i > m);
+        let off = vec4<bool>(mode != MODE_GUARDED) | (i > m);
         v = bitcast<vec4<u32>>(select(i, i - m, off));
     }
     put_samples(c, store, k, select(vec4<u32>(), v, keep));
@@ -104,10 +109,10 @@ fn raw4(i: u32) -> vec4<u32> {
 
 // One colour: the 4 samples from sample s on.
 fn mono(s: u32) -> vec4<u32> {
-    if p.input == STORE_U8 {
+    if input == STORE_U8 {
         let i = s >> 2u;
         return unpack8(join(raw[i], raw[i + 1u], (s & 3u) * 8u));
-    } else if p.input == STORE_U16 {
+    } else if input == STORE_U16 {
         let i = s >> 1u;
         let shift = (s & 1u) * 16u;
         let w = vec3<u32>(raw[i], raw[i + 1u], raw[i + 2u]);
@@ -124,7 +129,7 @@ struct Colours {
 
 // Three colours: the 12 interleaved samples from sample s on, as whole words that `join` has aligned.
 fn colours(s: u32) -> Colours {
-    if p.input == STORE_U8 {
+    if input == STORE_U8 {
         let i = s >> 2u;
         let shift = (s & 3u) * 8u;
         let w = raw4(i);
@@ -133,7 +138,7 @@ fn colours(s: u32) -> Colours {
         let c = unpack8(join(w.z, w.w, shift));
         return Colours(vec4(a.x, a.w, b.z, c.y), vec4(a.y, b.x, b.w, c.z), vec4(a.z, b.y, c.x, c.w));
     }
-    if p.input == STORE_U16 {
+    if input == STORE_U16 {
         let i = s >> 1u;
         let shift = (s & 1u) * 16u;
         let w = raw4(i);
@@ -155,18 +160,15 @@ fn calibrate(@builtin(global_invocation_id) id: vec3<u32>) {
     if x >= p.stride || id.y >= p.rows {
         return;
     }
-    let s = (id.y * p.width + x) * p.channels;
+    let s = (id.y * p.width + x) * channels;
     let k = id.y * p.stride + x;
     let keep = vec4<u32>(x, x + 1u, x + 2u, x + 3u) < vec4<u32>(p.width);
-    var rgb = Colours();
-    if p.channels == 1u {
-        rgb.r = mono(s);
-    } else {
-        rgb = colours(s);
+    if channels == 1u {
+        finish(0u, k, mono(s), keep);
+        return;
     }
-    // One loop, so that the code of a colour stands once.
-    for (var c = 0u; c < p.channels; c++) {
-        finish(c, k, rgb.r, keep);
-        rgb = Colours(rgb.g, rgb.b, rgb.r);
-    }
+    let rgb = colours(s);
+    finish(0u, k, rgb.r, keep);
+    finish(1u, k, rgb.g, keep);
+    finish(2u, k, rgb.b, keep);
 }

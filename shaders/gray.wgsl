@@ -20,6 +20,10 @@ struct Params {
     scale: f32,
 }
 
+// Compiled in (see Kernel::CHOICES); the values here are those of 8-bit colour frames with a dark.
+override channels: u32 = 3u;
+override store: u32 = 1u;
+
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> plane0: array<u32>;
 @group(0) @binding(2) var<storage, read> plane1: array<u32>;
@@ -49,13 +53,13 @@ fn word(c: u32, i: u32) -> u32 {
 
 // The 4 samples of plane c from sample k on: integers, or the bits of floats.
 fn quad(c: u32, k: u32) -> vec4<u32> {
-    let i = sample_word(p.store, k);
+    let i = sample_word(store, k);
     let a = word(c, i);
-    if p.store == STORE_U8 {
+    if store == STORE_U8 {
         return unpack8(a);
     }
     let b = word(c, i + 1u);
-    if p.store == STORE_U16 {
+    if store == STORE_U16 {
         return unpack16(a, b);
     }
     return vec4<u32>(a, b, word(c, i + 2u), word(c, i + 3u));
@@ -67,11 +71,11 @@ fn luminance_at(k: u32) -> vec4<f32> {
     let r = quad(0u, k);
     var g = r;
     var b = r;
-    if p.channels != 1u {
+    if channels != 1u {
         g = quad(1u, k);
         b = quad(2u, k);
     }
-    if p.store != STORE_F32 {
+    if store != STORE_F32 {
         let sum = r * WEIGHTS.x + g * WEIGHTS.y + b * WEIGHTS.z;
         return min(floor(vec4<f32>(sum) * p.scale) + base, most);
     }

@@ -25,6 +25,10 @@ struct Params {
     pad1: u32,
 }
 
+// Compiled in (see Kernel::CHOICES); the values here are those of 8-bit colour frames with a dark.
+override channels: u32 = 3u;
+override stretched: u32 = 1u;
+
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> stack0: array<f32>;
 @group(0) @binding(2) var<storage, read> stack1: array<f32>;
@@ -39,7 +43,7 @@ const MAX: f32 = 255.0;
 fn bytes(s: vec4<f32>, stretch: vec2<f32>, keep: vec4<bool>) -> u32 {
     let shown = s * p.scale;
     var level = clamp(shown, vec4<f32>(), vec4<f32>(MAX));
-    if p.stretched != 0u {
+    if stretched != 0u {
         var v = clamp(shown / MAX, vec4<f32>(), vec4<f32>(1.0));
         if any(stretch != NONE) {
             let x = clamp((v - stretch.x) / (1.0 - stretch.x), vec4<f32>(), vec4<f32>(1.0));
@@ -59,9 +63,9 @@ fn present(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let keep = vec4<u32>(x, x + 1u, x + 2u, x + 3u) < vec4<u32>(p.width);
     let k = id.y * p.stride + x;
-    let to = (k >> 2u) * p.channels;
+    let to = (k >> 2u) * channels;
     let r = bytes(vec4<f32>(stack0[k], stack0[k + 1u], stack0[k + 2u], stack0[k + 3u]), p.stretch0, keep);
-    if p.channels == 1u {
+    if channels == 1u {
         picture[to] = r;
         return;
     }

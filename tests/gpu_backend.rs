@@ -111,6 +111,22 @@ fn what_does_not_fit_is_an_error_and_work_goes_on() {
 }
 
 #[test]
+fn a_lost_device_is_an_error_not_a_panic() {
+    let Some(mut gpu) = gpu("loss of the device") else { return };
+    let p = copy_params(64, 4);
+    let mut raw = gpu.alloc("raw", 64).unwrap();
+    let mut planes = [gpu.alloc("plane", 64).unwrap()];
+    gpu.write(&mut raw, &[1; 64]).unwrap();
+    calibrate(&mut gpu, &p, &raw, &[], &mut planes).unwrap();
+    gpu.destroy();
+    let mut got = [0; 64];
+    assert!(matches!(gpu.read(&planes[0], &mut got), Err(Error::Gpu(_))));
+    assert!(matches!(calibrate(&mut gpu, &p, &raw, &[], &mut planes), Err(Error::Gpu(_))));
+    assert!(matches!(gpu.write(&mut raw, &[2; 64]), Err(Error::Gpu(_))));
+    assert!(matches!(gpu.alloc("more", 64), Err(Error::Gpu(_))));
+}
+
+#[test]
 fn streamed_buffers_over_the_binding_limit_are_cut_and_gathered_ones_refused() {
     let bounds = Bounds { binding_bytes: 100 << 10, dispatch_pixels: 1 << 30 };
     let options = Options { bounds: Some(bounds), ..Options::default() };

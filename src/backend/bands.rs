@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// Offsets of bindings are multiples of this, bytes: what every adapter allows
-/// (`min_storage_buffer_offset_alignment` of [`pi_limits`](super::caps::pi_limits)).
+/// Offsets of bindings are multiples of this, bytes: what every adapter allows (the least offset alignments of
+/// [`pi_limits`](super::caps::pi_limits)).
 pub const ALIGNMENT: u64 = 256;
 /// Pixels' worth of work in a dispatch: about 80 ms of a kernel with 300 instructions a pixel on a Raspberry Pi 4
 /// (16 * 10^9 instructions a second), whose driver resets the GPU when it sees no progress for 500 ms.

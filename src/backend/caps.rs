@@ -79,6 +79,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn offsets_of_bands_and_parameters_are_aligned_on_any_device() {
+        let limits = pi_limits();
+        let alignment = super::super::bands::ALIGNMENT;
+        assert_eq!(u64::from(limits.min_storage_buffer_offset_alignment), alignment);
+        assert_eq!(u64::from(limits.min_uniform_buffer_offset_alignment), alignment);
+    }
+
+    #[test]
     fn a_device_with_four_storage_buffers_falls_short() {
         assert_eq!(shortfall(&pi_limits()), None);
         let lack = shortfall(&Limits::downlevel_defaults()).unwrap_or_default();

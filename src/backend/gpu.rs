@@ -22,9 +22,8 @@ use pipeline::Pipeline;
 use stamps::Stamps;
 use transfer::Staging;
 
-/// Parameters stand this far apart in the ring, bytes: what every adapter allows
-/// (`min_uniform_buffer_offset_alignment`). No kernel has more.
-const SLOT: usize = 256;
+/// Parameters stand this far apart in the ring, bytes.
+const SLOT: usize = bands::ALIGNMENT as usize;
 /// Dispatches of one submission.
 const SLOTS: usize = 256;
 /// Uploads from this size on, bytes, go through a kept staging buffer; smaller ones are left to the queue.
@@ -58,7 +57,7 @@ pub struct Gpu {
     info: wgpu::AdapterInfo,
     bounds: Bounds,
     fault: Fault,
-    pipelines: HashMap<&'static str, Pipeline>,
+    pipelines: HashMap<pipeline::Key, Pipeline>,
     encoder: Option<CommandEncoder>,
     /// Parameters of the dispatches in `encoder`, one slot each.
     params: Vec<u8>,
@@ -138,18 +137,24 @@ impl Gpu {
         self.timings = Timings::default();
     }
 
+    /// Gives the device back at once, for instance before the session goes on with the CPU. Later calls fail.
+    pub fn destroy(&mut self) {
+        self.device.destroy();
+    }
+
     /// Dispatches so far: more than kernels ran where rows were cut into bands.
     #[must_use]
     pub fn dispatches(&self) -> u64 {
         self.dispatches
     }
 
-    fn pipeline<K: Kernel>(&mut self) -> Result<Pipeline> {
-        if let Some(p) = self.pipelines.get(K::NAME) {
-            return Ok(p.clone());
+    fn pipeline<K: Kernel>(&mut self, p: &K::Params) -> Result<Pipeline> {
+        let key = pipeline::key::<K>(p);
+        if let Some(made) = self.pipelines.get(&key) {
+            return Ok(made.clone());
         }
-        let made = pipeline::compile::<K>(&self.device)?;
-        self.pipelines.insert(K::NAME, made.clone());
+        let made = pipeline::compile::<K>(&self.device, &key)?;
+        self.pipelines.insert(key, made.clone());
         Ok(made)
     }
 
@@ -288,9 +293,10 @@ impl Backend for Gpu {
         writes: &mut [Option<&mut GpuBuffer>],
     ) -> Result<()> {
         use crate::kernels::Params as _;
+        const { assert!(size_of::<K::Params>() <= SLOT, "the parameters fit their slot of the ring") };
         self.fault.check()?;
         let start = Instant::now();
-        let made = self.pipeline::<K>()?;
+        let made = self.pipeline::<K>(p)?;
         // Each buffer with the bytes of its rows: None for those bound whole.
         let mut bound: Vec<(Option<&GpuBuffer>, Option<u64>)> = Vec::with_capacity(BINDINGS);
         for (k, (buffer, (_, access))) in reads.iter().zip(K::READS).enumerate() {

@@ -180,6 +180,7 @@ impl Kernel for Accumulate {
     ];
     const READS: &'static [Read] = &[("plane", Access::Gathered), ("coverage", Access::Streamed)];
     const WRITES: &'static [&'static str] = &["state0", "state1", "state2", "state3", "state4", "state5"];
+    const CHOICES: &'static [&'static str] = &["store", "slots", "op0", "op1", "op2", "op3", "op4", "op5"];
     type Params = AccumulateParams;
 
     fn wgsl() -> String {

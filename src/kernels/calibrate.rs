@@ -95,6 +95,7 @@ impl Kernel for Calibrate {
         ("dark2", Access::Streamed),
     ];
     const WRITES: &'static [&'static str] = &["plane0", "plane1", "plane2"];
+    const CHOICES: &'static [&'static str] = &["channels", "input", "mode"];
     type Params = CalibrateParams;
 
     fn rows(p: &CalibrateParams) -> u32 {

@@ -52,8 +52,8 @@ pub enum Samples {
 pub enum Tolerance {
     /// Not at all: integer arithmetic, or moves.
     Exact,
-    /// Integers cut off after a rounding of floats: equal where the device rounds to nearest and does not fuse a
-    /// product and a sum (all the parity tests' devices), one unit elsewhere (what the self-test allows).
+    /// Integers cut off after a rounding of floats: equal where the device rounds to nearest and divides exactly
+    /// (lavapipe: what the parity tests ask of it), one unit elsewhere (what the self-test allows).
     Rounded,
     /// This much, in the buffer's unit.
     Absolute(f32),

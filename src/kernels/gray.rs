@@ -63,6 +63,7 @@ impl Kernel for Gray {
     const READS: &'static [Read] =
         &[("plane0", Access::Gathered), ("plane1", Access::Gathered), ("plane2", Access::Gathered)];
     const WRITES: &'static [&'static str] = &["gray_px"];
+    const CHOICES: &'static [&'static str] = &["channels", "store"];
     type Params = GrayParams;
 
     fn rows(p: &GrayParams) -> u32 {

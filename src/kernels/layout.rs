@@ -31,6 +31,25 @@ pub struct Field {
     pub kind: Kind,
 }
 
+impl Field {
+    /// The names that WGSL spells it out as, each with its offset in bytes.
+    pub fn spelled_out(&self) -> impl Iterator<Item = (String, usize)> {
+        let field = *self;
+        (0..field.count).map(move |k| {
+            let name = if field.count == 1 { field.name.to_owned() } else { format!("{}{k}", field.name) };
+            (name, field.offset + k * field.bytes)
+        })
+    }
+}
+
+/// The word of `shared` that WGSL calls `name`.
+#[must_use]
+pub fn word<T: Shared>(shared: &T, name: &str) -> Option<u32> {
+    let (_, offset) = T::FIELDS.iter().flat_map(Field::spelled_out).find(|(n, _)| n == name)?;
+    let words: &[u32] = bytemuck::cast_slice(std::slice::from_ref(shared));
+    words.get(offset / size_of::<u32>()).copied()
+}
+
 /// A type that a shared struct may hold.
 pub trait Member {
     /// What one element holds.

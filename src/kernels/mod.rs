@@ -55,6 +55,9 @@ pub trait Kernel: 'static {
     const READS: &'static [Read];
     /// Buffers that it writes (and may read in place), in binding order after the reads; all streamed.
     const WRITES: &'static [&'static str];
+    /// Members of the parameters (`op2` for element 2 of `op`) that choose code: the shader is compiled for their
+    /// values, each as an `override` of that name, and branches on them cost nothing.
+    const CHOICES: &'static [&'static str] = &[];
     /// Its parameters.
     type Params: Params;
 

@@ -71,6 +71,7 @@ impl Kernel for Present {
     const READS: &'static [Read] =
         &[("stack0", Access::Streamed), ("stack1", Access::Streamed), ("stack2", Access::Streamed)];
     const WRITES: &'static [&'static str] = &["picture"];
+    const CHOICES: &'static [&'static str] = &["channels", "stretched"];
     type Params = PresentParams;
 
     fn rows(p: &PresentParams) -> u32 {

@@ -1,7 +1,7 @@
 //! Pipelines: made from a kernel when it first runs.
 
 use crate::error::{Error, Result};
-use crate::kernels::Kernel;
+use crate::kernels::{Kernel, layout};
 use wgpu::{BindGroupLayout, BindGroupLayoutEntry, BindingType, BufferBindingType, ComputePipeline, Device};
 
 /// A compiled kernel.
@@ -25,11 +25,20 @@ fn entry(binding: usize, ty: BufferBindingType) -> BindGroupLayoutEntry {
     }
 }
 
-/// Compiles kernel `K`.
+/// What a compiled kernel is found by: its name and the values of its choices.
+pub(super) type Key = (&'static str, Vec<u32>);
+
+/// The key of kernel `K` with parameters `p`.
+pub(super) fn key<K: Kernel>(p: &K::Params) -> Key {
+    // A choice that is no parameter (a contract test forbids it) would count as 0.
+    (K::NAME, K::CHOICES.iter().map(|name| layout::word(p, name).unwrap_or(0)).collect())
+}
+
+/// Compiles kernel `K` for the choices of `key`.
 ///
 /// # Errors
 /// [`Error::Gpu`] with the compiler's words.
-pub(super) fn compile<K: Kernel>(device: &Device) -> Result<Pipeline> {
+pub(super) fn compile<K: Kernel>(device: &Device, key: &Key) -> Result<Pipeline> {
     let scopes =
         [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal].map(|f| device.push_error_scope(f));
     let (reads, writes) = (K::READS.len(), K::WRITES.len());
@@ -51,6 +60,7 @@ pub(super) fn compile<K: Kernel>(device: &Device) -> Result<Pipeline> {
         label: Some(K::NAME),
         source: wgpu::ShaderSource::Wgsl(K::wgsl().into()),
     });
+    let constants: Vec<_> = K::CHOICES.iter().copied().zip(key.1.iter().map(|&v| f64::from(v))).collect();
     let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some(K::NAME),
         layout: Some(&whole),
@@ -59,7 +69,7 @@ pub(super) fn compile<K: Kernel>(device: &Device) -> Result<Pipeline> {
         // Every kernel writes its workgroup memory before it reads it.
         compilation_options: wgpu::PipelineCompilationOptions {
             zero_initialize_workgroup_memory: false,
-            ..Default::default()
+            constants: &constants,
         },
         cache: None,
     });

@@ -3,7 +3,7 @@
 use super::{Case, Output, Probe, Random, Samples, Tolerance, sky};
 use crate::kernels::calibrate::{Calibrate, CalibrateParams, Mode};
 use crate::kernels::gray::{Gray, GrayParams};
-use crate::kernels::tiles::{RECORD, Tiles, TilesParams};
+use crate::kernels::tiles::{Tiles, TilesParams};
 use crate::kernels::{Kernel, Store, stride};
 use bytemuck::{cast_slice, cast_slice_mut};
 
@@ -170,7 +170,6 @@ impl Probe for Tiles {
             samples,
             tolerance: Tolerance::Exact,
         };
-        debug_assert_eq!(size_of::<crate::kernels::tiles::Tile>(), RECORD * 4);
         vec![Case {
             name: format!("{width}x{height}"),
             params,

@@ -1,6 +1,6 @@
 //! Cases of the kernels that go over the stack: accumulate, coverage, present, histogram.
 
-use super::planes::{plane, poison, white};
+use super::planes::{plane, white};
 use super::{Case, Output, Probe, Random, Samples, Tolerance};
 use crate::kernels::accumulate::{Accumulate, AccumulateParams, Pose, SLOTS};
 use crate::kernels::coverage::{Coverage, CoverageParams};
@@ -165,9 +165,11 @@ impl Probe for Present {
         let mut cases = Vec::new();
         for channels in [1_usize, 3] {
             for stretched in [0, 1] {
-                let mut picture = poison(Store::U8, width * channels, height, Tolerance::Rounded);
-                // Rows of `stride` pixels, not of padded bytes.
-                picture.start = interleaved(width, height, channels);
+                let picture = Output {
+                    start: interleaved(width, height, channels),
+                    samples: Samples::U8,
+                    tolerance: Tolerance::Rounded,
+                };
                 cases.push(Case {
                     name: format!("{width}x{height} x{channels}, stretched {stretched}"),
                     params: PresentParams {
