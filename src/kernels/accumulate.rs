@@ -303,6 +303,10 @@ fn warp<T: Sample>(p: &AccumulateParams, plane: &[T], x: usize, y: i32, n: usize
             continue;
         }
         let end = (j + RUN).min(n);
+        if j + RUN <= n && gather(p, plane, x + j, y, j, block) {
+            j = end;
+            continue;
+        }
         for k in j..end {
             let hit = pose.covered((x + k) as i32, y);
             block.seen[k] = if hit.is_some() { 1.0 } else { 0.0 };
@@ -342,6 +346,48 @@ fn run<T: Sample>(p: &AccumulateParams, plane: &[T], x: usize, y: i32, j: usize,
         let (fu, fv) = (du[k] - ku, dv[k] - kv);
         let (a, b) = (upper[k].value(), upper[k + 1].value());
         let (c, d) = (lower[k].value(), lower[k + 1].value());
+        let (top, bottom) = (a + fu * (b - a), c + fu * (d - c));
+        warped[k] = (top + fv * (bottom - top)) * p.unit + p.pedestal;
+    }
+    block.seen[j..j + RUN].fill(1.0);
+    true
+}
+
+/// [`RUN`] pixels that all lie inside the frame, wherever each of them falls: any rotation. False where one of them
+/// reaches the edge: then nothing was done.
+#[inline(always)]
+fn gather<T: Sample>(
+    p: &AccumulateParams,
+    plane: &[T],
+    x: usize,
+    y: i32,
+    j: usize,
+    block: &mut Block,
+) -> bool {
+    let (stride, pose) = (p.stride as usize, &p.pose);
+    let (last_u, last_v) = (pose.frame_width as i32 - 1, pose.frame_height as i32 - 1);
+    // A line maps to a line: with both ends inside, so is all between them (a pixel to spare for rounding).
+    let inside = |k: usize| {
+        let (bu, bv) = pose.base((x + k) as i32, y);
+        let (du, dv) = (block.du[j + k], block.dv[j + k]);
+        let within = |b: i32, d: f32, last: i32| {
+            d.abs() < FAR && b + d.floor() as i32 >= 1 && b + (d.floor() as i32) < last - 1
+        };
+        within(bu, du, last_u) && within(bv, dv, last_v)
+    };
+    if !(inside(0) && inside(RUN - 1)) {
+        return false;
+    }
+    let (du, dv) = (&block.du[j..j + RUN], &block.dv[j..j + RUN]);
+    let warped = &mut block.warped[j..j + RUN];
+    for k in 0..RUN {
+        let (ku, kv) = (du[k].floor(), dv[k].floor());
+        let (bu, bv) = pose.base((x + k) as i32, y);
+        let from = (bv + kv as i32) as usize * stride + (bu + ku as i32) as usize;
+        let (fu, fv) = (du[k] - ku, dv[k] - kv);
+        let (upper, lower) = (&plane[from..from + 2], &plane[from + stride..from + stride + 2]);
+        let (a, b) = (upper[0].value(), upper[1].value());
+        let (c, d) = (lower[0].value(), lower[1].value());
         let (top, bottom) = (a + fu * (b - a), c + fu * (d - c));
         warped[k] = (top + fv * (bottom - top)) * p.unit + p.pedestal;
     }
