@@ -65,5 +65,5 @@ pub(super) fn drop_extra(words: &mut [u32], stored: usize, shape: &Shape) {
 /// Cuts `words` to `shape` and clears the bytes after the last sample, which a recycled buffer may hold.
 pub(super) fn seal(words: &mut Vec<u32>, shape: &Shape) {
     words.truncate(shape.words());
-    bytemuck::cast_slice_mut::<u32, u8>(words)[shape.bytes()..].len();
+    bytemuck::cast_slice_mut::<u32, u8>(words)[shape.bytes()..].fill(0);
 }
