@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 use tempfile::TempDir;
 
 pub(crate) mod exif;
@@ -19,6 +19,8 @@ pub(crate) mod sky;
 
 /// Said once, past the test harness, which hides what passing tests print.
 static SKIPPED: Once = Once::new();
+/// What `--backend gpu` computes on.
+static GPU: OnceLock<String> = OnceLock::new();
 
 /// The backends that every test of pixels and poses runs on. No GPU is a failure, unless the environment says
 /// `LIVESTACK_TEST_GPU=skip`.
@@ -30,7 +32,22 @@ pub(crate) fn backends() -> Vec<&'static str> {
         });
         return vec!["cpu"];
     }
+    assert_ne!(
+        describe("cpu"),
+        *GPU.get_or_init(|| describe("gpu")),
+        "--backend gpu ran on the CPU: these tests would compare the CPU with itself"
+    );
     vec!["cpu", "gpu"]
+}
+
+/// What a run says that it computes on.
+fn describe(backend: &str) -> String {
+    let place = Place::new();
+    let light = golden().join("level8/input/light_1.png");
+    let run = place.stack_on(backend, &format!("--json --no-align --method add {}", light.display())).exits(0);
+    let events = run.events();
+    let start = events.iter().find(|e| e["event"] == "start").expect("an event at the start");
+    start["backend"].as_str().expect("it names the backend").to_owned()
 }
 
 /// The folder of the golden data.

@@ -1,7 +1,8 @@
 //! A small seeded star field, seen by frames whose motion is known.
 
-use super::geometry::{Map, apply};
-use super::picture::Picture;
+use super::Place;
+use super::geometry::{Map, apply, shift};
+use super::picture::{Picture, write_png8};
 
 /// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
 pub(crate) struct Rng(u64);
@@ -136,4 +137,27 @@ pub(crate) fn eight(levels: &Picture<f32>) -> Picture<u8> {
 /// Levels as a 16-bit picture, 255 becoming 65535.
 pub(crate) fn sixteen(levels: &Picture<f32>) -> Picture<u16> {
     levels.map(|v| (v * 257.0).round().clamp(0.0, 65535.0) as u16)
+}
+
+/// Writes `count` frames of a drifting field, 300x200, into input/: `light_1.png` and so on.
+pub(crate) fn drifting(place: &Place, count: usize) {
+    place.folder("input");
+    let sky = Sky::new((300, 200), 60, 1);
+    for k in 0..count {
+        let map = shift(1.3 * k as f64, -0.8 * k as f64);
+        write_png8(&place.path(format!("input/light_{}.png", k + 1)), &eight(&sky.light(&map, k as u64)));
+    }
+}
+
+/// A flat gray-blue frame of 20x10 pixels whose level tells it from others.
+pub(crate) fn flat(level: u8) -> Picture<u8> {
+    Picture::new(20, 10, 3, [level, level, level / 2].repeat(200))
+}
+
+/// Writes a flat frame of each level into input/: `light_1.png` and so on.
+pub(crate) fn flats(place: &Place, levels: &[u8]) {
+    place.folder("input");
+    for (k, level) in levels.iter().enumerate() {
+        write_png8(&place.path(format!("input/light_{}.png", k + 1)), &flat(*level));
+    }
 }
