@@ -208,7 +208,9 @@ fn foreign_frames_are_rejected_and_leave_no_trace() {
     let size = (600, 400);
     let sky = Sky::new(size, 150, 42);
     let maps: Vec<Map> = (0..7)
-        .map(|k| about_centre(&similarity(0.03 * f64::from(k), 1.0, 1.9 * f64::from(k), -1.1 * f64::from(k)), size))
+        .map(|k| {
+            about_centre(&similarity(0.03 * f64::from(k), 1.0, 1.9 * f64::from(k), -1.1 * f64::from(k)), size)
+        })
         .collect();
     let clean = Place::new();
     sequence(&clean, &sky, &maps);
@@ -301,7 +303,10 @@ fn poses_round_trip() {
         .collect();
     let place = Place::new();
     sequence(&place, &Sky::new(size, 60, 17), &maps);
-    write_png8(&place.path("input/light_0003_black.png"), &eight(&Picture::new(300, 200, 3, vec![0.0; 180_000])));
+    write_png8(
+        &place.path("input/light_0003_black.png"),
+        &eight(&Picture::new(300, 200, 3, vec![0.0; 180_000])),
+    );
     for backend in backends() {
         place.stack_on(backend, "--method all,mean --format png,tiff -o first").exits(0);
         let flags = "--method all,mean --format png,tiff --poses first/frames.jsonl -o second";

@@ -177,10 +177,7 @@ fn mean_is_the_mean() {
             let place = Place::new();
             let input = golden().join(frames).join("input");
             place
-                .stack_on(
-                    backend,
-                    &format!("{} --no-align --method mean --format tiff", input.display()),
-                )
+                .stack_on(backend, &format!("{} --no-align --method mean --format tiff", input.display()))
                 .exits(0);
             let lights = golden_frames(frames, "input", 5);
             let mut sum = lights[0].clone();

@@ -115,9 +115,26 @@ fn help_lists_exit_codes_and_flags() {
     let place = Place::new();
     let help = place.run(["stack", "--help"]).exits(0).out;
     for flag in [
-        "--dark", "--dark-rule", "--master", "--out", "--name", "--method", "--last", "--order", "--align-to",
-        "--motion", "--no-align", "--poses", "--format", "--stretch", "--backend", "--adapter", "--debug-frames",
-        "--json", "--timings", "-o",
+        "--dark",
+        "--dark-rule",
+        "--master",
+        "--out",
+        "--name",
+        "--method",
+        "--last",
+        "--order",
+        "--align-to",
+        "--motion",
+        "--no-align",
+        "--poses",
+        "--format",
+        "--stretch",
+        "--backend",
+        "--adapter",
+        "--debug-frames",
+        "--json",
+        "--timings",
+        "-o",
     ] {
         assert!(help.contains(flag), "{flag} is missing from:\n{help}");
     }
@@ -148,7 +165,9 @@ fn methods_in_any_case_and_in_lists() {
         ("addmax2", "ADDMAX2"),
     ] {
         let place_out = format!("out-{}", expected.replace(' ', "-"));
-        place.run(["stack", "--backend", "cpu", "--no-align", "--out", &place_out, "--method", list]).exits(0);
+        place
+            .run(["stack", "--backend", "cpu", "--no-align", "--out", &place_out, "--method", list])
+            .exits(0);
         let names = place.names(&place_out);
         let rules: Vec<_> = names.iter().filter_map(|n| n.strip_suffix(".png")).collect();
         assert_eq!(rules.join(" "), expected, "{list}");

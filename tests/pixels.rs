@@ -93,7 +93,8 @@ fn borders_darken_in_addcomp_and_not_in_mean() {
     for (k, dx) in [(1, 0.0), (2, 3.0)] {
         common::picture::write_png8(&place.path(format!("input/{k}.png")), &flat);
         let map = common::geometry::shift(dx, 0.0);
-        poses += &serde_json::json!({"file": format!("{k}.png"), "status": "stacked", "homography": map}).to_string();
+        poses += &serde_json::json!({"file": format!("{k}.png"), "status": "stacked", "homography": map})
+            .to_string();
         poses.push('\n');
     }
     std::fs::write(place.path("poses.jsonl"), poses).expect("write");
@@ -205,7 +206,12 @@ fn formats_show_the_same_stack() {
             let file = |out: &str, suffix: &str| place.path(format!("{out}/{rule}{suffix}"));
             let linear = read_tiff(&file("none", ".tiff"));
             let clamped = linear.map(|v| v.clamp(0.0, 1.0));
-            let d = difference(&read_png8(&file("none", ".png")), &clamped.map(|v| (255.0 * v).floor()), 0.0, everywhere);
+            let d = difference(
+                &read_png8(&file("none", ".png")),
+                &clamped.map(|v| (255.0 * v).floor()),
+                0.0,
+                everywhere,
+            );
             // v is rounded to f32 once more in the TIFF: whole levels may fall to either side of the floor.
             assert!(d.most <= 1.0, "{backend} {rule}: {d:?}");
             let (wide, white) = read_png(&file("none", "_16.png"));

@@ -44,7 +44,8 @@ pub(crate) fn backends() -> Vec<&'static str> {
 fn describe(backend: &str) -> String {
     let place = Place::new();
     let light = golden().join("level8/input/light_1.png");
-    let run = place.stack_on(backend, &format!("--json --no-align --method add {}", light.display())).exits(0);
+    let run =
+        place.stack_on(backend, &format!("--json --no-align --method add {}", light.display())).exits(0);
     let events = run.events();
     let start = events.iter().find(|e| e["event"] == "start").expect("an event at the start");
     start["backend"].as_str().expect("it names the backend").to_owned()

@@ -80,9 +80,8 @@ pub(crate) fn read_npy(path: &Path) -> Picture<f32> {
     let shape = header.split(['(', ')']).nth(1).expect("shape");
     let sides: Vec<usize> = shape.split(',').filter_map(|s| s.trim().parse().ok()).collect();
     let (pixels, _) = bytes[at..].as_chunks::<12>();
-    let sample = |p: &[u8; 12], c: usize| {
-        f32::from_le_bytes([p[4 * c], p[4 * c + 1], p[4 * c + 2], p[4 * c + 3]])
-    };
+    let sample =
+        |p: &[u8; 12], c: usize| f32::from_le_bytes([p[4 * c], p[4 * c + 1], p[4 * c + 2], p[4 * c + 3]]);
     let data = pixels.iter().flat_map(|p| [sample(p, 2), sample(p, 1), sample(p, 0)]).collect();
     Picture::new(sides[1], sides[0], sides[2], data)
 }
@@ -123,8 +122,7 @@ pub(crate) fn write_jpeg(path: &Path, p: &Picture<u8>, exif: Option<Vec<u8>>) {
     if let Some(exif) = exif {
         encoder.set_exif_metadata(exif).expect("JPEG takes EXIF");
     }
-    let colour =
-        if p.channels == 1 { image::ExtendedColorType::L8 } else { image::ExtendedColorType::Rgb8 };
+    let colour = if p.channels == 1 { image::ExtendedColorType::L8 } else { image::ExtendedColorType::Rgb8 };
     encoder.write_image(&p.data, p.width as u32, p.height as u32, colour).expect("JPEG");
 }
 
