@@ -1,0 +1,174 @@
+// calibrate: unpacks the native samples and takes the master dark off, one plane a colour. One thread, 4 pixels.
+//
+// | binding | buffer      | shape                                                       | unit              |
+// |---------|-------------|-------------------------------------------------------------|-------------------|
+// | 1       | raw         | u8, u16 or f32 [rows][width][channels], rows without padding | levels            |
+// | 2..4    | dark0..2    | u16 (fixed) or f32 [rows][stride]                            | levels << shift   |
+// | 5..7    | plane0..2   | u8, u16 or f32 [rows][stride], padding 0                     | levels << shift   |
+//
+// copy: i. fixed: i' = i << shift; i' > m ? i' - m : i', exact in 16 bits. guarded: i > m ? i - m : i.
+// signed: i - m. A dark that is not there reads as 0. NaN and infinity (dead pixels of float files) become 0.
+
+struct Params {
+    row0: u32,
+    rows: u32,
+    width: u32,
+    stride: u32,
+    height: u32,
+    channels: u32,
+    input: u32,
+    mode: u32,
+    shift: u32,
+    pad0: u32,
+    pad1: u32,
+    pad2: u32,
+}
+
+// Compiled in (see Kernel::CHOICES); the values here are those of 8-bit colour frames with a dark.
+override channels: u32 = 3u;
+override input: u32 = 0u;
+override mode: u32 = 1u;
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> raw: array<u32>;
+@group(0) @binding(2) var<storage, read> dark0: array<u32>;
+@group(0) @binding(3) var<storage, read> dark1: array<u32>;
+@group(0) @binding(4) var<storage, read> dark2: array<u32>;
+@group(0) @binding(5) var<storage, read_write> plane0: array<u32>;
+@group(0) @binding(6) var<storage, read_write> plane1: array<u32>;
+@group(0) @binding(7) var<storage, read_write> plane2: array<u32>;
+
+const MODE_COPY: u32 = 0u;
+const MODE_FIXED: u32 = 1u;
+const MODE_GUARDED: u32 = 2u;
+const EXPONENT: u32 = 0x7f800000u;
+
+// Words i .. i + 3 of the dark of colour c.
+fn dark(c: u32, i: u32) -> vec4<u32> {
+    switch c {
+        case 0u: { return vec4<u32>(dark0[i], dark0[i + 1u], dark0[i + 2u], dark0[i + 3u]); }
+        case 1u: { return vec4<u32>(dark1[i], dark1[i + 1u], dark1[i + 2u], dark1[i + 3u]); }
+        default: { return vec4<u32>(dark2[i], dark2[i + 1u], dark2[i + 2u], dark2[i + 3u]); }
+    }
+}
+
+// Word i of the plane of colour c.
+fn put(c: u32, i: u32, word: u32) {
+    switch c {
+        case 0u: { plane0[i] = word; }
+        case 1u: { plane1[i] = word; }
+        default: { plane2[i] = word; }
+    }
+}
+
+// Writes the 4 samples v from sample k on of the plane of colour c.
+fn put_samples(c: u32, store: u32, k: u32, v: vec4<u32>) {
+    let i = sample_word(store, k);
+    let halves = pack16(v);
+    if store == STORE_U8 {
+        put(c, i, pack8(v));
+        return;
+    }
+    let wide = store == STORE_F32;
+    put(c, i, select(halves.x, v.x, wide));
+    put(c, i + 1u, select(halves.y, v.y, wide));
+    if wide {
+        put(c, i + 2u, v.z);
+        put(c, i + 3u, v.w);
+    }
+}
+
+// Calibrates the 4 samples q (integers, or the bits of floats) of colour c at sample k of the plane; samples that
+// are not to `keep` are padding.
+fn finish(c: u32, k: u32, q: vec4<u32>, keep: vec4<bool>) {
+    var store = input;
+    var v = q;
+    if mode == MODE_FIXED {
+        store = STORE_U16;
+        let i = (q << vec4<u32>(p.shift)) & vec4<u32>(0xffffu);
+        let words = dark(c, k >> 1u);
+        let m = unpack16(words.x, words.y);
+        v = select(i, i - m, i > m);
+    } else if mode != MODE_COPY {
+        store = STORE_F32;
+        let i = select(vec4<f32>(q), bitcast<vec4<f32>>(q), input == STORE_F32);
+        let m = bitcast<vec4<f32>>(dark(c, k));
+        let off = vec4<bool>(mode != MODE_GUARDED) | (i > m);
+        v = bitcast<vec4<u32>>(select(i, i - m, off));
+    }
+    put_samples(c, store, k, select(vec4<u32>(), v, keep));
+}
+
+fn finite(bits: vec4<u32>) -> vec4<u32> {
+    return select(bits, vec4<u32>(), (bits & vec4<u32>(EXPONENT)) == vec4<u32>(EXPONENT));
+}
+
+fn raw4(i: u32) -> vec4<u32> {
+    return vec4<u32>(raw[i], raw[i + 1u], raw[i + 2u], raw[i + 3u]);
+}
+
+// One colour: the 4 samples from sample s on.
+fn mono(s: u32) -> vec4<u32> {
+    if input == STORE_U8 {
+        let i = s >> 2u;
+        return unpack8(join(raw[i], raw[i + 1u], (s & 3u) * 8u));
+    } else if input == STORE_U16 {
+        let i = s >> 1u;
+        let shift = (s & 1u) * 16u;
+        let w = vec3<u32>(raw[i], raw[i + 1u], raw[i + 2u]);
+        return unpack16(join(w.x, w.y, shift), join(w.y, w.z, shift));
+    }
+    return finite(raw4(s));
+}
+
+struct Colours {
+    r: vec4<u32>,
+    g: vec4<u32>,
+    b: vec4<u32>,
+}
+
+// Three colours: the 12 interleaved samples from sample s on, as whole words that `join` has aligned.
+fn colours(s: u32) -> Colours {
+    if input == STORE_U8 {
+        let i = s >> 2u;
+        let shift = (s & 3u) * 8u;
+        let w = raw4(i);
+        let a = unpack8(join(w.x, w.y, shift));
+        let b = unpack8(join(w.y, w.z, shift));
+        let c = unpack8(join(w.z, w.w, shift));
+        return Colours(vec4(a.x, a.w, b.z, c.y), vec4(a.y, b.x, b.w, c.z), vec4(a.z, b.y, c.x, c.w));
+    }
+    if input == STORE_U16 {
+        let i = s >> 1u;
+        let shift = (s & 1u) * 16u;
+        let w = raw4(i);
+        let v = vec3<u32>(raw[i + 4u], raw[i + 5u], raw[i + 6u]);
+        let a = unpack16(join(w.x, w.y, shift), join(w.y, w.z, shift));
+        let b = unpack16(join(w.z, w.w, shift), join(w.w, v.x, shift));
+        let c = unpack16(join(v.x, v.y, shift), join(v.y, v.z, shift));
+        return Colours(vec4(a.x, a.w, b.z, c.y), vec4(a.y, b.x, b.w, c.z), vec4(a.z, b.y, c.x, c.w));
+    }
+    let a = finite(raw4(s));
+    let b = finite(raw4(s + 4u));
+    let c = finite(raw4(s + 8u));
+    return Colours(vec4(a.x, a.w, b.z, c.y), vec4(a.y, b.x, b.w, c.z), vec4(a.z, b.y, c.x, c.w));
+}
+
+@compute @workgroup_size(64)
+fn calibrate(@builtin(global_invocation_id) id: vec3<u32>) {
+    let x = id.x * 4u;
+    if x >= p.stride || id.y >= p.rows {
+        return;
+    }
+    let s = (id.y * p.width + x) * channels;
+    let k = id.y * p.stride + x;
+    let keep = vec4<u32>(x, x + 1u, x + 2u, x + 3u) < vec4<u32>(p.width);
+    if channels == 1u {
+        finish(0u, k, mono(s), keep);
+        return;
+    }
+    let rgb = colours(s);
+    finish(0u, k, rgb.r, keep);
+    finish(1u, k, rgb.g, keep);
+    finish(2u, k, rgb.b, keep);
+}

@@ -94,4 +94,6 @@ pub mod exit {
     pub const BACKEND: u8 = 3;
     /// A folder does not exist.
     pub const NO_FOLDER: u8 = 4;
+    /// A second Ctrl-C ended the program at once: 128 + SIGINT.
+    pub const INTERRUPTED: i32 = 130;
 }

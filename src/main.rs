@@ -2,10 +2,12 @@
 
 use clap::Parser;
 use livestack::backend::cpu::Cpu;
+use livestack::backend::{Opened, devices, open};
 use livestack::cli::{Cli, Command};
 use livestack::config::Config;
-use livestack::error::Result;
-use livestack::{backend::Backend, stack};
+use livestack::error::{Result, exit};
+use livestack::report;
+use livestack::stack::stack;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +17,15 @@ fn run(cli: Cli) -> Result<()> {
         Command::Stack(args) => {
             let config = Config::new(*args)?;
             let stop = interrupts();
-            let cpu = Cpu::default();
-            let note = cpu.describe();
-            stack::stack(&config, cpu, &note, &stop)
+            match open(config.backend, config.adapter.as_deref(), config.timings)? {
+                Opened::Gpu(gpu, why) => stack(&config, *gpu, &why, &stop),
+                Opened::Cpu(why) => stack(&config, Cpu::default(), &why, &stop),
+            }
         }
-        Command::Devices { .. } => Ok(()),
+        Command::Devices { json } => {
+            report::devices(&devices(), json);
+            Ok(())
+        }
     }
 }
 
@@ -29,7 +35,7 @@ fn interrupts() -> Arc<AtomicBool> {
     let seen = Arc::clone(&stop);
     let handler = move || {
         if seen.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+            std::process::exit(exit::INTERRUPTED);
         }
     };
     if let Err(e) = ctrlc::set_handler(handler) {

@@ -1,5 +1,6 @@
 //! What the user sees while frames are stacked: a progress bar, plain lines, or JSON events.
 
+use crate::backend::DeviceInfo;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
@@ -118,6 +119,39 @@ impl Report {
     pub fn seconds(&self) -> f64 {
         self.start.elapsed().as_secs_f64()
     }
+}
+
+/// Prints the adapters, as text or as one JSON line each.
+pub fn devices(list: &[DeviceInfo], json: bool) {
+    let mut out = String::new();
+    for d in list {
+        if json {
+            let record = json!({
+                "index": d.index, "name": d.name, "kind": d.kind, "backend": d.backend,
+                "driver": d.driver, "driver_info": d.driver_info, "binding_bytes": d.binding_bytes,
+                "buffer_bytes": d.buffer_bytes, "storage_buffers": d.storage_buffers, "verdict": d.verdict,
+            });
+            out.push_str(&format!("{record}\n"));
+            continue;
+        }
+        out.push_str(&format!("{}: {} ({}, {})\n", d.index, d.name, d.kind, d.backend));
+        out.push_str(&format!("   driver   {} {}\n", d.driver, d.driver_info));
+        out.push_str(&format!(
+            "   limits   {} MiB a binding, {} MiB a buffer, {} storage buffers a kernel\n",
+            d.binding_bytes >> 20,
+            d.buffer_bytes >> 20,
+            d.storage_buffers
+        ));
+        out.push_str(&format!("   {}\n", d.verdict));
+    }
+    if !json {
+        let taken = list.iter().any(|d| d.verdict.starts_with("auto takes it"));
+        let none = if list.is_empty() { "no graphics adapter was found\n" } else { "" };
+        let cpu = if taken { "" } else { "auto uses the CPU\n" };
+        out.push_str(&format!("{none}{cpu}"));
+    }
+    // A closed pipe is the reader's choice.
+    let _ = std::io::stdout().write_all(out.as_bytes());
 }
 
 fn name(path: &Path) -> String {

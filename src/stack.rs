@@ -41,18 +41,18 @@ struct Night<B: Backend> {
     orientation: Orientation,
 }
 
-/// Stacks what `config` says on `backend`, until the frames end or `stop` is set; then writes the outputs.
+/// Stacks what `config` says on `backend` (chosen for the reason `why`), until the frames end or `stop` is set; then writes the outputs.
 ///
 /// # Errors
 /// The first that ends the run; see [`Error::exit_code`].
-pub fn stack<B: Backend>(config: &Config, backend: B, note: &str, stop: &AtomicBool) -> Result<()> {
+pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBool) -> Result<()> {
     let (lights, passed) = inputs::lights(config)?;
     let report = Report::new(lights.len(), config.json);
     std::fs::create_dir_all(&config.out)
         .map_err(|e| Error::io("cannot create the output folder", &config.out, e))?;
     inputs::pass_over(&report, &passed);
-    report.line(note);
-    report.event("start", json!({ "frames": lights.len(), "backend": backend.describe(), "note": note }));
+    report.line(&format!("backend: {}: {why}", backend.describe()));
+    report.event("start", json!({ "frames": lights.len(), "backend": backend.describe(), "why": why }));
     let poses = config.poses.as_deref().map(record::read_poses).transpose()?;
     let master = inputs::master(config, &report)?;
     let journal = Journal::new(&config.out)?;

@@ -27,13 +27,22 @@ pub struct Timings {
 impl Timings {
     /// Adds one call.
     pub fn add(&mut self, name: &'static str, kernel: bool, spent: Duration, bytes: u64) {
+        self.part(name, kernel, 1, spent, bytes);
+    }
+
+    /// Adds a part of a call of kernel `name`: `first` where it is the call's first.
+    pub fn extend(&mut self, name: &'static str, first: bool, spent: Duration, bytes: u64) {
+        self.part(name, true, u64::from(first), spent, bytes);
+    }
+
+    fn part(&mut self, name: &'static str, kernel: bool, calls: u64, spent: Duration, bytes: u64) {
         match self.spans.iter_mut().find(|s| s.name == name && s.kernel == kernel) {
             Some(s) => {
-                s.calls += 1;
+                s.calls += calls;
                 s.spent += spent;
                 s.bytes += bytes;
             }
-            None => self.spans.push(Span { name, kernel, calls: 1, spent, bytes }),
+            None => self.spans.push(Span { name, kernel, calls, spent, bytes }),
         }
     }
 

@@ -81,6 +81,7 @@ impl<B: Backend> Scratch<B> {
 pub struct Level<B: Backend> {
     plane: Plane,
     centres: Vec<(i32, i32)>,
+    window: f32,
     template_px: B::Buffer,
 }
 
@@ -113,14 +114,15 @@ pub struct Until {
 }
 
 impl<B: Backend> Level<B> {
-    /// Cuts the template around `spots` (full-resolution px) out of `gray`, the plane of this level.
+    /// Cuts the template around `spots` (full-resolution px) out of `gray`, the plane of this level; `window` as in
+    /// [`PatchParams::window`].
     ///
     /// # Errors
     /// Where the device fails.
     pub fn new(
         backend: &mut B,
         scratch: &mut Scratch<B>,
-        plane: Plane,
+        (plane, window): (Plane, f32),
         gray: &B::Buffer,
         spots: &[Spot],
         sky: &Background,
@@ -133,8 +135,12 @@ impl<B: Backend> Level<B> {
                 x >= reach && y >= reach && x + reach < plane.width as i32 && y + reach < plane.height as i32
             })
             .collect();
-        let mut level =
-            Level { plane, template_px: backend.alloc("template", centres.len().max(1) * AREA)?, centres };
+        let mut level = Level {
+            plane,
+            window,
+            template_px: backend.alloc("template", centres.len().max(1) * AREA)?,
+            centres,
+        };
         let patches = level.patches(&super::motion::IDENTITY, sky);
         backend.write(&mut scratch.patches, cast_slice(&patches))?;
         let p = level.params();
@@ -161,7 +167,16 @@ impl<B: Backend> Level<B> {
     }
 
     fn params(&self) -> PatchParams {
-        PatchParams { row0: 0, rows: 0, patches: self.centres.len() as u32, stride: self.plane.stride as u32 }
+        PatchParams {
+            row0: 0,
+            rows: 0,
+            patches: self.centres.len() as u32,
+            stride: self.plane.stride as u32,
+            window: self.window,
+            pad0: 0,
+            pad1: 0,
+            pad2: 0,
+        }
     }
 
     /// Every patch under the map `m` of this level's pixels, over the frame's background `sky`.

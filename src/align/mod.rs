@@ -41,6 +41,10 @@ const LEAST_PEAK: f64 = 6.0;
 /// Kept patches that a homography needs, an affine map, a similarity, a Euclidean map.
 const ENOUGH: [(Motion, usize); 4] =
     [(Motion::Homography, 24), (Motion::Affine, 12), (Motion::Similarity, 5), (Motion::Euclidean, 3)];
+/// Standard deviation of the window around a star, px. A star of FWHM 3 to 6 px has its gradients inside; what lies
+/// outside is noise, of which the part that stands still on the sensor (the master dark's own noise) pulls towards
+/// no motion.
+const STAR_WINDOW: f32 = 3.0;
 /// When the coarse fit ends.
 const COARSE: Until = Until { still: 0.02, most: 20 };
 /// When the fine fit ends.
@@ -174,9 +178,10 @@ impl<B: Backend> Aligner<B> {
         let spots = &view.field.spots;
         let few = select::spread(spots.clone(), self.width, self.height, COARSE_PATCHES);
         let sky = &view.background;
+        let window = if view.field.stars { 0.5 / (STAR_WINDOW * STAR_WINDOW) } else { 0.0 };
         let template = Template {
-            fine: Level::new(backend, &mut self.scratch, fine, &self.gray, spots, sky)?,
-            coarse: Level::new(backend, &mut self.scratch, coarse, &self.binned, &few, sky)?,
+            fine: Level::new(backend, &mut self.scratch, (fine, window), &self.gray, spots, sky)?,
+            coarse: Level::new(backend, &mut self.scratch, (coarse, 0.0), &self.binned, &few, sky)?,
             from_reference,
             stars: view.field.stars,
             spectrum: self.spectrum(backend, view)?,

@@ -4,18 +4,13 @@ use crate::error::Result;
 use crate::kernels::Kernel;
 use crate::timing::Timings;
 
+pub mod bands;
+pub mod caps;
 pub mod cpu;
+pub mod gpu;
+pub mod probe;
 
-/// Where the user wants pixels computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// A GPU that passes its self-test, else the CPU.
-    Auto,
-    /// The GPU or an error.
-    Gpu,
-    /// The CPU; wgpu is not touched.
-    Cpu,
-}
+pub use probe::{Choice, DeviceInfo, Opened, devices, open};
 
 /// Where kernels run. A buffer of one backend cannot reach another.
 pub trait Backend {

@@ -1,6 +1,6 @@
 //! `accumulate`: warps one calibrated plane under the frame's pose and applies every rule to its stack, in place.
 
-use super::{Access, Kernel, Read, Store, params};
+use super::{Access, Kernel, Read, Store, params, shared};
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::rules::{Method, Step};
@@ -10,6 +10,9 @@ use std::ops::Range;
 /// States that one pass updates: eight storage buffers bind at once, the plane and the coverage take two.
 /// The seven rules have six states.
 pub const SLOTS: usize = 6;
+/// Offsets from the integer part of the map that are as large as this, px, are outside any frame. It also keeps
+/// what a map makes of points near its horizon (infinite, or 0/0) away from integer arithmetic.
+pub const FAR: f32 = 1_048_576.0;
 
 /// A homography, reference px to frame px, split so that f32 loses nothing on large frames: an integer map that
 /// holds the bulk of it, and what is left. With B = r x + t (exact integers) and q = p x,
@@ -50,6 +53,7 @@ pub struct Pose {
     /// See `p0`.
     pub p1: f32,
 }
+shared!(Pose { r00, r01, r10, r11, tu, tv, frame_width, frame_height, e00, e01, e10, e11, fu, fv, p0, p1 });
 
 impl Pose {
     /// The homography `h` (row-major, `h[8] == 1`) into frames of `width` x `height`.
@@ -103,6 +107,9 @@ impl Pose {
     #[must_use]
     pub fn covered(&self, x: i32, y: i32) -> Option<(usize, usize, f32, f32)> {
         let ((bu, bv), (du, dv)) = (self.base(x, y), self.rest(x, y));
+        if !(du.abs() < FAR && dv.abs() < FAR) {
+            return None;
+        }
         let (ku, kv) = (du.floor(), dv.floor());
         let (u, v, fu, fv) = (bu + ku as i32, bv + kv as i32, du - ku, dv - kv);
         let (last_u, last_v) = (self.frame_width as i32 - 1, self.frame_height as i32 - 1);
@@ -144,7 +151,22 @@ pub struct AccumulateParams {
     /// Reference px to frame px.
     pub pose: Pose,
 }
-params!(AccumulateParams);
+params!(AccumulateParams {
+    row0,
+    rows,
+    width,
+    height,
+    stride,
+    store,
+    slots,
+    unit,
+    n,
+    white,
+    pedestal,
+    op,
+    pad,
+    pose
+});
 
 /// The kernel. States and rows of the coverage (u16 counts before this frame) are in reference pixels.
 pub struct Accumulate;
@@ -158,7 +180,12 @@ impl Kernel for Accumulate {
     ];
     const READS: &'static [Read] = &[("plane", Access::Gathered), ("coverage", Access::Streamed)];
     const WRITES: &'static [&'static str] = &["state0", "state1", "state2", "state3", "state4", "state5"];
+    const CHOICES: &'static [&'static str] = &["store", "slots", "op0", "op1", "op2", "op3", "op4", "op5"];
     type Params = AccumulateParams;
+
+    fn wgsl() -> String {
+        Self::SOURCE.concat() + &Method::shader()
+    }
 
     fn rows(p: &AccumulateParams) -> u32 {
         p.height
@@ -179,6 +206,10 @@ impl Kernel for Accumulate {
     fn bytes(p: &AccumulateParams) -> u64 {
         let states = 8 * u64::from(p.slots);
         u64::from(p.stride) * u64::from(p.height) * ([1, 2, 4][p.store as usize] + states)
+    }
+
+    fn work(p: &AccumulateParams) -> u64 {
+        u64::from(p.stride) * u64::from(p.height)
     }
 
     #[inline(always)]
@@ -287,6 +318,9 @@ fn warp<T: Sample>(p: &AccumulateParams, plane: &[T], x: usize, y: i32, n: usize
 fn run<T: Sample>(p: &AccumulateParams, plane: &[T], x: usize, y: i32, j: usize, block: &mut Block) -> bool {
     let stride = p.stride as usize;
     let (du, dv) = (&block.du[j..j + RUN], &block.dv[j..j + RUN]);
+    if !(du[0].abs() < FAR && dv[0].abs() < FAR) {
+        return false;
+    }
     let (ku, kv) = (du[0].floor(), dv[0].floor());
     let (bu, bv) = p.pose.base(x as i32, y);
     let (u, v) = (bu + ku as i32, bv + kv as i32);
@@ -344,4 +378,19 @@ where
     let mut states = states.fuse();
     let mut slots: [Option<&mut B::Buffer>; SLOTS] = std::array::from_fn(|_| states.next());
     backend.run::<Accumulate>(p, &[Some(plane), coverage], &mut slots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_horizon_of_a_map_is_outside() {
+        // At x = 2 the denominator is 0, and a rest of 0/0 must not pass for the integer part of the map.
+        let pose = Pose::new(&[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, -0.5, 0.0, 1.0], 8, 8);
+        for x in 0..8 {
+            assert!(pose.covered(x, 0).is_none_or(|(_, _, fu, fv)| fu.is_finite() && fv.is_finite()), "{x}");
+        }
+        assert_eq!(pose.covered(2, 0), None);
+    }
 }

@@ -49,7 +49,20 @@ pub struct CalibrateParams {
     /// Zero.
     pub pad2: u32,
 }
-params!(CalibrateParams);
+params!(CalibrateParams {
+    row0,
+    rows,
+    width,
+    stride,
+    height,
+    channels,
+    input,
+    mode,
+    shift,
+    pad0,
+    pad1,
+    pad2
+});
 
 impl CalibrateParams {
     /// The store of the planes that come out, and of the dark that goes in.
@@ -73,7 +86,8 @@ const fn words(store: Store, stride: u32) -> usize {
 
 impl Kernel for Calibrate {
     const NAME: &'static str = "calibrate";
-    const SOURCE: &'static [&'static str] = &[include_str!("../../shaders/calibrate.wgsl")];
+    const SOURCE: &'static [&'static str] =
+        &[include_str!("../../shaders/lib/plane.wgsl"), include_str!("../../shaders/calibrate.wgsl")];
     const READS: &'static [Read] = &[
         ("raw", Access::Streamed),
         ("dark0", Access::Streamed),
@@ -81,6 +95,7 @@ impl Kernel for Calibrate {
         ("dark2", Access::Streamed),
     ];
     const WRITES: &'static [&'static str] = &["plane0", "plane1", "plane2"];
+    const CHOICES: &'static [&'static str] = &["channels", "input", "mode"];
     type Params = CalibrateParams;
 
     fn rows(p: &CalibrateParams) -> u32 {
@@ -108,6 +123,10 @@ impl Kernel for Calibrate {
         let row = Self::read_row_bytes(p, 0)
             + planes * (Self::read_row_bytes(p, 1) + 4 * Self::write_row_words(p, 0));
         row as u64 * u64::from(p.height)
+    }
+
+    fn work(p: &CalibrateParams) -> u64 {
+        u64::from(p.stride) * u64::from(p.height)
     }
 
     #[inline(always)]

@@ -26,17 +26,20 @@ pub struct CoverageParams {
     /// Reference px to frame px.
     pub pose: Pose,
 }
-params!(CoverageParams);
+params!(CoverageParams { row0, rows, width, height, stride, pad, pose });
 
 /// The kernel: u16 counts, saturating at 65535.
 pub struct Coverage;
 
 impl Kernel for Coverage {
     const NAME: &'static str = "coverage";
-    const SOURCE: &'static [&'static str] =
-        &[include_str!("../../shaders/lib/pose.wgsl"), include_str!("../../shaders/coverage.wgsl")];
+    const SOURCE: &'static [&'static str] = &[
+        include_str!("../../shaders/lib/plane.wgsl"),
+        include_str!("../../shaders/lib/pose.wgsl"),
+        include_str!("../../shaders/coverage.wgsl"),
+    ];
     const READS: &'static [Read] = &[];
-    const WRITES: &'static [&'static str] = &["coverage"];
+    const WRITES: &'static [&'static str] = &["counts"];
     type Params = CoverageParams;
 
     fn rows(p: &CoverageParams) -> u32 {
@@ -48,11 +51,15 @@ impl Kernel for Coverage {
     }
 
     fn groups(p: &CoverageParams, rows: u32) -> [u32; 3] {
-        [(p.stride / 2).div_ceil(64), rows.div_ceil(4), 1]
+        [(p.stride / 4).div_ceil(64), rows.div_ceil(4), 1]
     }
 
     fn bytes(p: &CoverageParams) -> u64 {
         4 * u64::from(p.stride) * u64::from(p.height)
+    }
+
+    fn work(p: &CoverageParams) -> u64 {
+        u64::from(p.stride) * u64::from(p.height)
     }
 
     #[inline(always)]

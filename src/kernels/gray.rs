@@ -43,7 +43,7 @@ pub struct GrayParams {
     /// Gray units of one weighted sum: [`SPAN`] * unit / white, over [`WEIGHT_SUM`].
     pub scale: f32,
 }
-params!(GrayParams);
+params!(GrayParams { row0, rows, width, height, stride, channels, store, scale });
 
 impl GrayParams {
     /// The factor `scale` for planes in units of `unit` levels.
@@ -62,7 +62,8 @@ impl Kernel for Gray {
         &[include_str!("../../shaders/lib/plane.wgsl"), include_str!("../../shaders/gray.wgsl")];
     const READS: &'static [Read] =
         &[("plane0", Access::Gathered), ("plane1", Access::Gathered), ("plane2", Access::Gathered)];
-    const WRITES: &'static [&'static str] = &["gray"];
+    const WRITES: &'static [&'static str] = &["gray_px"];
+    const CHOICES: &'static [&'static str] = &["channels", "store"];
     type Params = GrayParams;
 
     fn rows(p: &GrayParams) -> u32 {
@@ -82,6 +83,10 @@ impl Kernel for Gray {
         u64::from(p.stride) * u64::from(p.height) * (sample + 2)
     }
 
+    fn work(p: &GrayParams) -> u64 {
+        u64::from(p.stride) * u64::from(p.height)
+    }
+
     #[inline(always)]
     fn twin(p: &GrayParams, rows: Range<u32>, reads: &[&[u32]], writes: &mut [&mut [u32]]) {
         match p.store {
@@ -96,8 +101,8 @@ impl Kernel for Gray {
 #[inline(always)]
 fn integer<T: Into<u32>>(rgb: [T; 3], scale: f32) -> u16 {
     let [r, g, b] = rgb.map(Into::into);
-    let sum = r * WEIGHTS[0] + g * WEIGHTS[1] + b * WEIGHTS[2];
-    // At most 65535, so i32 holds it; a signed conversion is what vector units have.
+    // At most 65535 * 32768, so i32 holds it: signed conversions are what vector units have.
+    let sum = (r * WEIGHTS[0] + g * WEIGHTS[1] + b * WEIGHTS[2]) as i32;
     ((sum as f32 * scale) as i32 + PEDESTAL as i32).min(65535) as u16
 }
 
@@ -121,20 +126,13 @@ fn bands<T: Pod>(
     let (w, h, stride) = (p.width as usize, p.height as usize, p.stride as usize);
     let planes: [&[T]; 3] = std::array::from_fn(|c| cast_slice(reads[c.min(p.channels as usize - 1)]));
     let out = cast_slice_mut::<u32, u16>(writes[0]);
-    let luminance = |y: usize, row: &mut [u16]| {
-        let [r, g, b] = planes.map(|s| &s[y * stride..][..w]);
-        let row = &mut row[..w];
-        for x in 0..w {
-            row[x] = gray([r[x], g[x], b[x]], p.scale);
-        }
-    };
     // Three rows of luminance travel down the band.
     let mut window = [vec![0_u16; w], vec![0_u16; w], vec![0_u16; w]];
     let first = rows.start as usize;
-    luminance(first.saturating_sub(1), &mut window[0]);
-    luminance(first, &mut window[1]);
+    luminance(p, &planes, first.saturating_sub(1), &mut window[0], gray);
+    luminance(p, &planes, first, &mut window[1], gray);
     for y in first..rows.end as usize {
-        luminance((y + 1).min(h - 1), &mut window[2]);
+        luminance(p, &planes, (y + 1).min(h - 1), &mut window[2], gray);
         let row = &mut out[(y - first) * stride..][..w];
         if y == 0 || y == h - 1 || w < 3 {
             row.copy_from_slice(&window[1]);
@@ -145,6 +143,23 @@ fn bands<T: Pod>(
             repair(above, here, below, row);
         }
         window.rotate_left(1);
+    }
+}
+
+/// Gray of row `y`.
+#[inline(always)]
+fn luminance<T: Pod>(
+    p: &GrayParams,
+    planes: &[&[T]; 3],
+    y: usize,
+    row: &mut [u16],
+    gray: impl Fn([T; 3], f32) -> u16,
+) {
+    let (w, stride) = (p.width as usize, p.stride as usize);
+    let [r, g, b] = planes.map(|s| &s[y * stride..][..w]);
+    let (row, scale) = (&mut row[..w], p.scale);
+    for x in 0..w {
+        row[x] = gray([r[x], g[x], b[x]], scale);
     }
 }
 

@@ -40,7 +40,19 @@ pub struct HistogramParams {
     /// Zero.
     pub pad: [u32; 2],
 }
-params!(HistogramParams);
+params!(HistogramParams {
+    row0,
+    rows,
+    width,
+    height,
+    stride,
+    step,
+    low,
+    bins_per_level,
+    centre,
+    deviation,
+    pad
+});
 
 /// Maps a float to a u32 that sorts alike.
 #[inline(always)]
@@ -80,6 +92,10 @@ impl Kernel for Histogram {
 
     fn bytes(p: &HistogramParams) -> u64 {
         4 * u64::from(p.stride) * u64::from(p.height) / u64::from(p.step)
+    }
+
+    fn work(p: &HistogramParams) -> u64 {
+        u64::from(p.stride) * u64::from(p.height) / u64::from(p.step)
     }
 
     #[inline(always)]

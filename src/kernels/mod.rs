@@ -8,12 +8,17 @@
 
 use std::ops::Range;
 
+pub(crate) use layout::shared;
+pub use layout::{Field, Kind, Member, Shared};
+
 pub mod accumulate;
 pub mod calibrate;
+pub mod cases;
 pub mod coverage;
 pub mod ecc;
 pub mod gray;
 pub mod histogram;
+pub mod layout;
 pub mod present;
 pub mod sample;
 pub mod template;
@@ -32,7 +37,7 @@ pub enum Access {
 pub type Read = (&'static str, Access);
 
 /// Parameters of a kernel: the same struct in WGSL and in Rust, starting with `row0, rows`.
-pub trait Params: bytemuck::Pod + Send + Sync {
+pub trait Params: Shared + Send + Sync {
     /// The same parameters for the band that starts at output row `row0` and has `rows` rows.
     #[must_use]
     fn with_rows(self, row0: u32, rows: u32) -> Self;
@@ -40,14 +45,19 @@ pub trait Params: bytemuck::Pod + Send + Sync {
 
 /// A compute kernel and its CPU twin.
 pub trait Kernel: 'static {
-    /// Name of the kernel, of its WGSL file and of its entry point.
+    /// Name of the kernel and of its WGSL file.
     const NAME: &'static str;
+    /// Name of its entry point: [`NAME`](Kernel::NAME), unless WGSL reserves that word.
+    const ENTRY: &'static str = Self::NAME;
     /// The parts of its WGSL, in order; their concatenation is one module.
     const SOURCE: &'static [&'static str];
     /// Buffers that it reads, in binding order from binding 1 on (binding 0 holds the parameters).
     const READS: &'static [Read];
     /// Buffers that it writes (and may read in place), in binding order after the reads; all streamed.
     const WRITES: &'static [&'static str];
+    /// Members of the parameters (`op2` for element 2 of `op`) that choose code: the shader is compiled for their
+    /// values, each as an `override` of that name, and branches on them cost nothing.
+    const CHOICES: &'static [&'static str] = &[];
     /// Its parameters.
     type Params: Params;
 
@@ -64,6 +74,16 @@ pub trait Kernel: 'static {
     fn groups(p: &Self::Params, rows: u32) -> [u32; 3];
     /// Bytes that must move through memory for all rows (for the GB/s of the timing table).
     fn bytes(p: &Self::Params) -> u64;
+    /// Pixels' worth of work in all rows: says how many rows a dispatch of the GPU may cover. A kernel that moves
+    /// other than about 4 bytes a pixel, or computes for long, says so itself.
+    fn work(p: &Self::Params) -> u64 {
+        Self::bytes(p) / 4
+    }
+    /// Its joined WGSL: one module.
+    #[must_use]
+    fn wgsl() -> String {
+        Self::SOURCE.concat()
+    }
     /// The CPU twin: computes `rows`; `reads` are whole buffers, `writes` hold just these rows.
     /// An unused optional buffer is an empty slice.
     fn twin(p: &Self::Params, rows: Range<u32>, reads: &[&[u32]], writes: &mut [&mut [u32]]);
@@ -71,7 +91,8 @@ pub trait Kernel: 'static {
 
 /// Implements [`Params`] for `#[repr(C)]` structs whose first fields are `row0, rows`.
 macro_rules! params {
-    ($t:ty) => {
+    ($t:ident { $($field:ident),* $(,)? }) => {
+        $crate::kernels::shared!($t { $($field),* });
         impl $crate::kernels::Params for $t {
             fn with_rows(mut self, row0: u32, rows: u32) -> Self {
                 self.row0 = row0;

@@ -1,6 +1,6 @@
 //! `present`: the stack as an 8-bit picture.
 
-use super::{Access, Kernel, Read, params};
+use super::{Access, Kernel, Read, params, shared};
 use crate::backend::Backend;
 use crate::error::Result;
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
@@ -15,6 +15,7 @@ pub struct Stretch {
     /// Value, after the black point, that becomes 1/2; 0.5 leaves the rest linear.
     pub midtone: f32,
 }
+shared!(Stretch { shadow, midtone });
 
 impl Stretch {
     /// Shows values as they are.
@@ -58,17 +59,19 @@ pub struct PresentParams {
     /// Zero.
     pub pad: [u32; 2],
 }
-params!(PresentParams);
+params!(PresentParams { row0, rows, width, height, stride, channels, stretched, scale, stretch, pad });
 
 /// The kernel. Writes interleaved bytes, rows of `stride` pixels; the padding is 0.
 pub struct Present;
 
 impl Kernel for Present {
     const NAME: &'static str = "present";
-    const SOURCE: &'static [&'static str] = &[include_str!("../../shaders/present.wgsl")];
+    const SOURCE: &'static [&'static str] =
+        &[include_str!("../../shaders/lib/plane.wgsl"), include_str!("../../shaders/present.wgsl")];
     const READS: &'static [Read] =
         &[("stack0", Access::Streamed), ("stack1", Access::Streamed), ("stack2", Access::Streamed)];
     const WRITES: &'static [&'static str] = &["picture"];
+    const CHOICES: &'static [&'static str] = &["channels", "stretched"];
     type Params = PresentParams;
 
     fn rows(p: &PresentParams) -> u32 {
@@ -89,6 +92,10 @@ impl Kernel for Present {
 
     fn bytes(p: &PresentParams) -> u64 {
         u64::from(p.stride * p.channels) * u64::from(p.height) * 5
+    }
+
+    fn work(p: &PresentParams) -> u64 {
+        u64::from(p.stride) * u64::from(p.height)
     }
 
     #[inline(always)]

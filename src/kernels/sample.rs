@@ -8,6 +8,7 @@
 //! sub-pixel phase (variance 0.25 .. 0.21 of a pixel's, against 1 .. 0.25 for bilinear), so that noise does not
 //! pull the pose towards half pixels.
 
+use super::shared;
 use bytemuck::{Pod, Zeroable};
 
 /// Pixels of a patch's side.
@@ -56,6 +57,7 @@ pub struct Patch {
     /// Zero.
     pub pad1: u32,
 }
+shared!(Patch { u, v, fu, fv, a, b, c, d, g, h, sky, sky_x, sky_y, inside, pad0, pad1 });
 
 /// Weights of the cubic B-spline for the taps at -1, 0, 1, 2 from the integer pixel, at fraction `f`.
 #[inline(always)]

@@ -19,16 +19,29 @@ pub struct PatchParams {
     pub patches: u32,
     /// Samples in a padded row of the gray plane.
     pub stride: u32,
+    /// ECC's window: a pixel at distance r from the patch's centre weighs exp(-r^2 window), 1/px^2; 0: all alike.
+    pub window: f32,
+    /// Zero.
+    pub pad0: u32,
+    /// Zero.
+    pub pad1: u32,
+    /// Zero.
+    pub pad2: u32,
 }
-params!(PatchParams);
+params!(PatchParams { row0, rows, patches, stride, window, pad0, pad1, pad2 });
 
 /// The kernel. Writes 256 f32 a patch, gray units, row-major.
 pub struct Template;
 
 impl Kernel for Template {
     const NAME: &'static str = "template";
-    const SOURCE: &'static [&'static str] =
-        &[include_str!("../../shaders/lib/sample.wgsl"), include_str!("../../shaders/template.wgsl")];
+    // WGSL reserves the word `template`.
+    const ENTRY: &'static str = "cut_template";
+    const SOURCE: &'static [&'static str] = &[
+        include_str!("../../shaders/lib/plane.wgsl"),
+        include_str!("../../shaders/lib/sample.wgsl"),
+        include_str!("../../shaders/template.wgsl"),
+    ];
     const READS: &'static [Read] = &[("gray", Access::Gathered), ("patches", Access::Streamed)];
     const WRITES: &'static [&'static str] = &["template_px"];
     type Params = PatchParams;
@@ -51,6 +64,10 @@ impl Kernel for Template {
 
     fn bytes(p: &PatchParams) -> u64 {
         u64::from(p.patches) * (AREA * (2 + 4)) as u64
+    }
+
+    fn work(p: &PatchParams) -> u64 {
+        u64::from(p.patches) * (AREA as u64)
     }
 
     #[inline(always)]

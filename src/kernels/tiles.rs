@@ -1,6 +1,6 @@
 //! `tiles`: one record for each 16x16 tile of the gray plane, and the plane binned 4x4 for the coarse start.
 
-use super::{Access, Kernel, Read, params};
+use super::{Access, Kernel, Read, params, shared};
 use crate::backend::Backend;
 use crate::error::Result;
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
@@ -26,6 +26,7 @@ pub struct Tile {
     /// Sum of |differences| to the lower neighbour, gray units.
     pub grad_y: u32,
 }
+shared!(Tile { key, sum, grad_x, grad_y });
 
 impl Tile {
     /// Gray value of the brightest pixel.
@@ -63,7 +64,7 @@ pub struct TilesParams {
     /// Zero.
     pub pad1: u32,
 }
-params!(TilesParams);
+params!(TilesParams { row0, rows, width, height, stride, tiles_x, pad0, pad1 });
 
 impl TilesParams {
     /// For a gray plane of `width` x `height`.
@@ -88,7 +89,8 @@ pub struct Tiles;
 
 impl Kernel for Tiles {
     const NAME: &'static str = "tiles";
-    const SOURCE: &'static [&'static str] = &[include_str!("../../shaders/tiles.wgsl")];
+    const SOURCE: &'static [&'static str] =
+        &[include_str!("../../shaders/lib/plane.wgsl"), include_str!("../../shaders/tiles.wgsl")];
     const READS: &'static [Read] = &[("gray", Access::Gathered)];
     const WRITES: &'static [&'static str] = &["table", "binned"];
     type Params = TilesParams;
@@ -110,6 +112,10 @@ impl Kernel for Tiles {
         2 * u64::from(p.stride) * u64::from(p.height)
     }
 
+    fn work(p: &TilesParams) -> u64 {
+        u64::from(p.stride) * u64::from(p.height)
+    }
+
     #[inline(always)]
     fn twin(p: &TilesParams, rows: Range<u32>, reads: &[&[u32]], writes: &mut [&mut [u32]]) {
         let gray = cast_slice::<u32, u16>(reads[0]);
@@ -117,54 +123,118 @@ impl Kernel for Tiles {
         let table = cast_slice_mut::<u32, Tile>(table);
         let binned = cast_slice_mut::<u32, u16>(binned);
         let (tiles_x, width) = (p.tiles_x as usize, p.width as usize);
+        // Tiles that have all their pixels and a neighbour to the right and below.
+        let whole_x = width.saturating_sub(1) / TILE;
+        let whole_y = (p.height as usize).saturating_sub(1) / TILE;
+        let mut columns = Columns::default();
         for ty in rows.clone() {
             let band = (ty - rows.start) as usize;
             let cells = &mut binned[band * BIN * BIN * tiles_x..][..BIN * BIN * tiles_x];
-            for tx in 0..tiles_x {
-                let whole = (tx + 1) * TILE < width && (ty as usize + 1) * TILE < p.height as usize;
-                table[band * tiles_x + tx] = if whole {
-                    inner(p, gray, tx, ty as usize, cells)
-                } else {
-                    edge(p, gray, tx, ty as usize, cells)
-                };
+            let line = &mut table[band * tiles_x..][..tiles_x];
+            let whole = if (ty as usize) < whole_y { whole_x } else { 0 };
+            for tx in (0..whole).step_by(BLOCK) {
+                let tiles = &mut line[tx..(tx + BLOCK).min(whole)];
+                inner(p, gray, tx, ty as usize, &mut columns, tiles, cells);
+            }
+            for tx in whole..tiles_x {
+                line[tx] = edge(p, gray, tx, ty as usize, cells);
             }
         }
     }
 }
 
-/// A tile that has all its pixels and a neighbour to the right and below.
+/// Tiles that are worked on together, so that loops run along rows and their sums stay in the first-level cache.
+const BLOCK: usize = 32;
+/// Pixels of their rows.
+const SPAN: usize = BLOCK * TILE;
+
+/// Sums of each column of a block of tiles.
+struct Columns {
+    highest: [u16; SPAN],
+    sums: [u32; SPAN],
+    quarter: [u32; SPAN],
+    grad_x: [u32; SPAN],
+    grad_y: [u32; SPAN],
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        let zero = [0; SPAN];
+        Columns { highest: [0; SPAN], sums: zero, quarter: zero, grad_x: zero, grad_y: zero }
+    }
+}
+
+/// Whole tiles from column `tx` of tiles on.
 #[inline(always)]
-fn inner(p: &TilesParams, gray: &[u16], tx: usize, ty: usize, cells: &mut [u16]) -> Tile {
-    let stride = p.stride as usize;
-    let (mut sum, mut grad_x, mut grad_y) = (0_u32, 0_u32, 0_u32);
-    let mut highest = [0_u16; TILE];
-    let mut bins = [0_u32; TILE];
+fn inner(
+    p: &TilesParams,
+    gray: &[u16],
+    tx: usize,
+    ty: usize,
+    c: &mut Columns,
+    tiles: &mut [Tile],
+    cells: &mut [u16],
+) {
+    let (stride, n) = (p.stride as usize, tiles.len() * TILE);
+    c.highest[..n].fill(0);
+    for sums in [&mut c.sums, &mut c.quarter, &mut c.grad_x, &mut c.grad_y] {
+        sums[..n].fill(0);
+    }
     for y in 0..TILE {
         let from = (ty * TILE + y) * stride + tx * TILE;
-        let (row, below) = (&gray[from..from + TILE + 1], &gray[from + stride..][..TILE]);
-        for x in 0..TILE {
-            highest[x] = highest[x].max(row[x]);
-            bins[x] += u32::from(row[x]);
-            sum += u32::from(row[x]);
-            grad_x += u32::from(row[x].abs_diff(row[x + 1]));
-            grad_y += u32::from(row[x].abs_diff(below[x]));
+        let (row, right, below) = (&gray[from..][..n], &gray[from + 1..][..n], &gray[from + stride..][..n]);
+        for (high, &g) in c.highest[..n].iter_mut().zip(row) {
+            *high = (*high).max(g);
+        }
+        for (sum, &g) in c.quarter[..n].iter_mut().zip(row) {
+            *sum += u32::from(g);
+        }
+        for ((sum, &g), &r) in c.grad_x[..n].iter_mut().zip(row).zip(right) {
+            *sum += u32::from(g.max(r) - g.min(r));
+        }
+        for ((sum, &g), &b) in c.grad_y[..n].iter_mut().zip(row).zip(below) {
+            *sum += u32::from(g.max(b) - g.min(b));
         }
         if y % BIN == BIN - 1 {
-            let line = &mut cells[(y / BIN) * p.tiles_x as usize * BIN + tx * BIN..][..BIN];
-            for (cell, b) in line.iter_mut().zip(bins.as_chunks::<BIN>().0) {
-                *cell = (b.iter().sum::<u32>() >> 4) as u16;
+            let line = &mut cells[((y / BIN) * p.tiles_x as usize + tx) * BIN..][..n / BIN];
+            for (cell, q) in line.iter_mut().zip(c.quarter.as_chunks::<BIN>().0) {
+                *cell = ((q[0] + q[1] + q[2] + q[3]) >> 4) as u16;
             }
-            bins = [0; TILE];
+            for (sum, q) in c.sums[..n].iter_mut().zip(&mut c.quarter[..n]) {
+                *sum += *q;
+                *q = 0;
+            }
         }
     }
-    let peak = highest.iter().copied().max().unwrap_or(0);
-    let place = (0..TILE)
-        .find_map(|y| {
-            let row = &gray[(ty * TILE + y) * stride + tx * TILE..][..TILE];
-            row.iter().position(|&g| g == peak).map(|x| y * TILE + x)
-        })
-        .unwrap_or(0);
-    Tile { key: u32::from(peak) << 8 | (255 - place as u32), sum, grad_x, grad_y }
+    for (k, tile) in tiles.iter_mut().enumerate() {
+        let lanes = k * TILE..(k + 1) * TILE;
+        let peak = c.highest[lanes.clone()].iter().fold(0, |a, &b| a.max(b));
+        let total = |sums: &[u32; SPAN]| sums[lanes.clone()].iter().sum();
+        *tile = Tile {
+            key: u32::from(peak) << 8 | (255 - place(gray, stride, tx + k, ty, peak)),
+            sum: total(&c.sums),
+            grad_x: total(&c.grad_x),
+            grad_y: total(&c.grad_y),
+        };
+    }
+}
+
+/// Where in the tile the value `peak` first stands: 16 y + x.
+#[inline(always)]
+fn place(gray: &[u16], stride: usize, tx: usize, ty: usize, peak: u16) -> u32 {
+    for y in 0..TILE {
+        let row = &gray[(ty * TILE + y) * stride + tx * TILE..][..TILE];
+        // Without a branch a pixel: most rows do not hold it.
+        let mut hit = false;
+        for &g in row {
+            hit |= g == peak;
+        }
+        if hit {
+            let x = row.iter().position(|&g| g == peak).unwrap_or(0);
+            return (y * TILE + x) as u32;
+        }
+    }
+    0
 }
 
 /// A tile at the right or lower edge, maybe cut.

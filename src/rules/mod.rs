@@ -105,7 +105,8 @@ macro_rules! rules {
                 Method::ALL.iter().copied().find(|m| *m as u32 == code)
             }
 
-            /// WGSL of every rule that has a state of its own, and the function that chooses among them.
+            /// WGSL of every rule that has a state of its own, and the function that chooses among them: by selection,
+            /// since branches cost the smallest GPUs more than a few operations in vain.
             #[must_use]
             pub fn shader() -> String {
                 let mut text = String::new();
@@ -113,9 +114,9 @@ macro_rules! rules {
                 for m in Method::ALL.iter().copied().filter(|m| m.state() == *m) {
                     let (name, source) = match m { $(Method::$variant => ($module::$variant::NAME, $module::$variant::SOURCE),)* };
                     text.push_str(source);
-                    cases.push_str(&format!("        case {}u: {{ return rule_{name}(s, i, seen, n, white); }}\n", m as u32));
+                    cases.push_str(&format!("    v = select(v, rule_{name}(s, i, seen, n, white), rule == {}u);\n", m as u32));
                 }
-                format!("{text}\nfn apply_rule(rule: u32, s: f32, i: f32, seen: f32, n: f32, white: f32) -> f32 {{\n    switch rule {{\n{cases}        default: {{ return s; }}\n    }}\n}}\n")
+                format!("{text}\nfn apply_rule(rule: u32, s: f32, i: f32, seen: f32, n: f32, white: f32) -> f32 {{\n    var v = s;\n{cases}    return v;\n}}\n")
             }
 
             /// Applies the rule to a span of a row, all in level units; `seen` as in [`Rule::update`].

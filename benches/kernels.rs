@@ -1,0 +1,206 @@
+//! Every kernel at full frame size, on the CPU backend: median ms, GB/s, ns a pixel.
+//!
+//! `cargo bench --bench kernels [-- WIDTHxHEIGHT] [KERNEL]`; the size defaults to 5472x3648 (20 Mpix). `RAYON_NUM_THREADS`
+//! sets the threads.
+
+use livestack::align::motion::IDENTITY;
+use livestack::backend::Backend;
+use livestack::backend::cpu::Cpu;
+use livestack::error::Result;
+use livestack::kernels::accumulate::{self as acc, Accumulate, AccumulateParams, Pose};
+use livestack::kernels::calibrate::{Calibrate, CalibrateParams, Mode};
+use livestack::kernels::coverage::{Coverage, CoverageParams};
+use livestack::kernels::gray::{Gray, GrayParams};
+use livestack::kernels::histogram::{BINS, Histogram, HistogramParams, RECORD, STRIP};
+use livestack::kernels::present::{Present, PresentParams, Stretch};
+use livestack::kernels::tiles::{Tiles, TilesParams};
+use livestack::kernels::{Kernel, Store, stride};
+use livestack::rules::Method;
+use std::time::Instant;
+
+/// Times each kernel runs; the median counts.
+const RUNS: usize = 9;
+
+struct Bench<B: Backend> {
+    backend: B,
+    pixels: f64,
+    only: Option<String>,
+}
+
+impl<B: Backend> Bench<B> {
+    fn run<K: Kernel>(
+        &mut self,
+        label: &str,
+        p: &K::Params,
+        reads: &[Option<&B::Buffer>],
+        writes: &mut [Option<&mut B::Buffer>],
+    ) -> Result<()> {
+        if self.only.as_ref().is_some_and(|o| !label.contains(o)) {
+            return self.backend.run::<K>(p, reads, writes);
+        }
+        let mut ms = Vec::new();
+        for _ in 0..RUNS {
+            let start = Instant::now();
+            self.backend.run::<K>(p, reads, writes)?;
+            ms.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        ms.sort_by(f64::total_cmp);
+        let median = ms[RUNS / 2];
+        println!(
+            "{label:<28}{median:>9.2} ms  min {:>8.2}  {:>6.2} GB/s  {:>6.2} ns/px",
+            ms[0],
+            K::bytes(p) as f64 / 1e6 / median,
+            median * 1e6 / self.pixels
+        );
+        Ok(())
+    }
+}
+
+/// A word of noise that looks like a dark sky: bytes of 8 to 23.
+fn sky(k: usize) -> u32 {
+    let mut z = (k as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (z >> 20) as u32 & 0x0f0f_0f0f | 0x0808_0808
+}
+
+fn main() -> Result<()> {
+    let size = std::env::args().find(|a| a.contains('x')).unwrap_or("5472x3648".into());
+    let (w, h) = size
+        .split_once('x')
+        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)))
+        .unwrap_or((5472, 3648));
+    let (w, h): (usize, usize) = (w, h);
+    let only = std::env::args().skip(1).find(|a| !a.contains('x') && !a.starts_with('-'));
+    let s = stride(w);
+    let backend = Cpu::default();
+    println!("{}  {w}x{h}", backend.describe());
+    let mut b = Bench { backend, pixels: (w * h) as f64, only };
+    let mut raw = b.backend.alloc("raw", (w * h * 3).div_ceil(4))?;
+    let noise: Vec<u32> = (0..(w * h * 3).div_ceil(4)).map(sky).collect();
+    b.backend.write(&mut raw, &noise)?;
+    let mut dark = Vec::new();
+    let mut planes = Vec::new();
+    let mut stack = Vec::new();
+    for c in 0..3 {
+        let mut d = b.backend.alloc("dark", s * h / 2)?;
+        let words: Vec<u32> = (0..s * h / 2).map(|k| sky(k + c) & 0x0fff_0fff).collect();
+        b.backend.write(&mut d, &words)?;
+        dark.push(d);
+        planes.push(b.backend.alloc("plane", s * h / 2)?);
+        stack.push(b.backend.alloc("stack", s * h)?);
+    }
+    let p = CalibrateParams {
+        row0: 0,
+        rows: 0,
+        width: w as u32,
+        stride: s as u32,
+        height: h as u32,
+        channels: 3,
+        input: 0,
+        mode: Mode::Fixed as u32,
+        shift: 8,
+        pad0: 0,
+        pad1: 0,
+        pad2: 0,
+    };
+    if let [a, d, c] = &mut planes[..] {
+        let reads = [Some(&raw), Some(&dark[0]), Some(&dark[1]), Some(&dark[2])];
+        b.run::<Calibrate>("calibrate u8, dark", &p, &reads, &mut [Some(a), Some(d), Some(c)])?;
+    }
+    let g = GrayParams {
+        row0: 0,
+        rows: 0,
+        width: w as u32,
+        height: h as u32,
+        stride: s as u32,
+        channels: 3,
+        store: Store::U16 as u32,
+        scale: GrayParams::scale(1.0 / 256.0, 255.0),
+    };
+    let mut gray = b.backend.alloc("gray", s * h / 2)?;
+    b.run::<Gray>(
+        "gray u16",
+        &g,
+        &[Some(&planes[0]), Some(&planes[1]), Some(&planes[2])],
+        &mut [Some(&mut gray)],
+    )?;
+    let t = TilesParams::new(w, h);
+    let count = t.tiles_x as usize * h.div_ceil(16);
+    let (mut table, mut binned) =
+        (b.backend.alloc("table", count * 4)?, b.backend.alloc("binned", count * 8)?);
+    b.run::<Tiles>("tiles", &t, &[Some(&gray)], &mut [Some(&mut table), Some(&mut binned)])?;
+    let (sin, cos) = 0.02_f64.to_radians().sin_cos();
+    let tracked = [cos, -sin, 7.3, sin, cos, -4.6, 1e-9, -1e-9, 1.0];
+    let (sin, cos) = 2.0_f64.to_radians().sin_cos();
+    let turned = [cos, -sin, 40.3, sin, cos, -60.6, 1e-9, -1e-9, 1.0];
+    let flipped = [-1.0, 1e-4, w as f64 - 8.3, -1e-4, -1.0, h as f64 - 3.4, 0.0, 0.0, 1.0];
+    let mut coverage = b.backend.alloc("coverage", s * h / 2)?;
+    for (name, map) in [("identity", IDENTITY), ("tracked", tracked), ("2 deg", turned), ("flipped", flipped)]
+    {
+        for method in [Method::AddComp, Method::Mean] {
+            let p = AccumulateParams {
+                row0: 0,
+                rows: 0,
+                width: w as u32,
+                height: h as u32,
+                stride: s as u32,
+                store: Store::U16 as u32,
+                slots: 1,
+                unit: 1.0 / 256.0,
+                n: 2.0,
+                white: 255.0,
+                pedestal: 0.0,
+                op: [method as u32, 0, 0, 0, 0, 0],
+                pad: [0; 3],
+                pose: Pose::new(&map, w, h),
+            };
+            let mut slots: [Option<&mut _>; acc::SLOTS] = [Some(&mut stack[0]), None, None, None, None, None];
+            let label = format!("accumulate {} {name}", method.name());
+            b.run::<Accumulate>(&label, &p, &[Some(&planes[0]), Some(&coverage)], &mut slots)?;
+        }
+    }
+    let p = CoverageParams {
+        row0: 0,
+        rows: 0,
+        width: w as u32,
+        height: h as u32,
+        stride: s as u32,
+        pad: [0; 3],
+        pose: Pose::new(&tracked, w, h),
+    };
+    b.run::<Coverage>("coverage", &p, &[], &mut [Some(&mut coverage)])?;
+    let p = PresentParams {
+        row0: 0,
+        rows: 0,
+        width: w as u32,
+        height: h as u32,
+        stride: s as u32,
+        channels: 3,
+        stretched: 0,
+        scale: 1.0,
+        stretch: [Stretch::NONE; 3],
+        pad: [0; 2],
+    };
+    let mut picture = b.backend.alloc("picture", s * 3 / 4 * h)?;
+    b.run::<Present>(
+        "present",
+        &p,
+        &[Some(&stack[0]), Some(&stack[1]), Some(&stack[2])],
+        &mut [Some(&mut picture)],
+    )?;
+    let p = HistogramParams {
+        row0: 0,
+        rows: 0,
+        width: w as u32,
+        height: h as u32,
+        stride: s as u32,
+        step: 1,
+        low: 0.0,
+        bins_per_level: BINS as f32 / 255.0,
+        centre: 0.0,
+        deviation: 0,
+        pad: [0; 2],
+    };
+    let mut records = b.backend.alloc("records", h.div_ceil(STRIP) * RECORD)?;
+    b.run::<Histogram>("histogram", &p, &[Some(&stack[0])], &mut [Some(&mut records)])
+}

@@ -1,0 +1,229 @@
+//! Which device runs the kernels: the choice, the start-up self-test, the list of adapters.
+
+use super::cpu::Cpu;
+use super::gpu::{Gpu, Options};
+use super::{Backend, caps};
+use crate::error::{Error, Result};
+use crate::kernels::cases::{Probe, compare, outputs};
+use wgpu::{Adapter, DeviceType};
+
+/// What the user asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// A real GPU that passes the self-test, else the CPU.
+    #[default]
+    Auto,
+    /// A GPU, a software one too, or an error.
+    Gpu,
+    /// The CPU; no graphics driver is touched.
+    Cpu,
+}
+
+/// An opened backend, and one line for the user: what was chosen, and why.
+#[derive(Debug)]
+pub enum Opened {
+    /// The GPU.
+    Gpu(Box<Gpu>, String),
+    /// The CPU.
+    Cpu(String),
+}
+
+impl Opened {
+    /// The line for the user.
+    #[must_use]
+    pub fn note(&self) -> &str {
+        match self {
+            Opened::Gpu(_, note) | Opened::Cpu(note) => note,
+        }
+    }
+}
+
+/// An adapter of this machine.
+#[derive(Clone, Debug)]
+pub struct DeviceInfo {
+    /// Number that `--adapter` takes.
+    pub index: usize,
+    /// The device's name.
+    pub name: String,
+    /// The driver's name.
+    pub driver: String,
+    /// The driver's version.
+    pub driver_info: String,
+    /// `discrete`, `integrated`, `virtual`, `software` or `unknown`.
+    pub kind: &'static str,
+    /// `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+    /// Bytes that one binding may cover.
+    pub binding_bytes: u64,
+    /// Bytes of one buffer.
+    pub buffer_bytes: u64,
+    /// Storage buffers that bind at once.
+    pub storage_buffers: u32,
+    /// What `auto` does with it, and why.
+    pub verdict: String,
+}
+
+/// Every adapter of this machine, in the order in which they are tried. Runs the self-test on real GPUs.
+#[must_use]
+pub fn devices() -> Vec<DeviceInfo> {
+    let mut taken = false;
+    caps::adapters()
+        .iter()
+        .enumerate()
+        .map(|(index, adapter)| {
+            let (info, limits) = (adapter.get_info(), adapter.limits());
+            let verdict = match trial(adapter, Choice::Auto, false) {
+                Ok(_) if taken => "usable: self-test passed, auto takes one before it".to_owned(),
+                Ok(_) => {
+                    taken = true;
+                    "auto takes it: self-test passed".to_owned()
+                }
+                Err(why) => format!("auto refuses it: {why}"),
+            };
+            DeviceInfo {
+                index,
+                name: info.name,
+                driver: info.driver,
+                driver_info: info.driver_info,
+                kind: caps::kind(info.device_type),
+                backend: info.backend.to_string(),
+                binding_bytes: limits.max_storage_buffer_binding_size,
+                buffer_bytes: limits.max_buffer_size,
+                storage_buffers: limits.max_storage_buffers_per_shader_stage,
+                verdict,
+            }
+        })
+        .collect()
+}
+
+/// Opens what `choice` asks for. `name`: part of an adapter's name in any case, or its index. `timings`: measure
+/// each kernel on the device.
+///
+/// # Errors
+/// [`Error::Backend`] where a GPU is wanted and none can be used, or where no adapter is called `name`.
+pub fn open(choice: Choice, name: Option<&str>, timings: bool) -> Result<Opened> {
+    if choice == Choice::Cpu {
+        return Ok(Opened::Cpu("as asked for".to_owned()));
+    }
+    let adapters = caps::adapters();
+    let candidates = match name {
+        None => adapters,
+        Some(name) => named(adapters, name)?,
+    };
+    let mut refused = Vec::new();
+    for adapter in &candidates {
+        match trial(adapter, choice, timings) {
+            Ok(gpu) => {
+                let note = gpu.describe();
+                return Ok(Opened::Gpu(Box::new(gpu), note));
+            }
+            Err(why) => refused.push(format!("{}: {why}", adapter.get_info().name)),
+        }
+    }
+    let why = match refused.as_slice() {
+        [] => "no GPU with a Vulkan, Metal or DirectX 12 driver was found".to_owned(),
+        all => all.join("; "),
+    };
+    if choice == Choice::Gpu {
+        return Err(Error::Backend(format!("{why}: {}", remedy())));
+    }
+    Ok(Opened::Cpu(why))
+}
+
+/// What to do where no GPU can be used.
+fn remedy() -> &'static str {
+    if cfg!(target_os = "linux") {
+        "install the GPU's Vulkan driver (Debian and Raspberry Pi OS: mesa-vulkan-drivers) or use --backend cpu"
+    } else {
+        "install the GPU's driver or use --backend cpu"
+    }
+}
+
+/// The adapter numbered `name`, or those whose names hold it.
+fn named(adapters: Vec<Adapter>, name: &str) -> Result<Vec<Adapter>> {
+    let names: Vec<String> = adapters.iter().map(|a| a.get_info().name).collect();
+    let chosen = select(&names, name)?;
+    Ok(adapters.into_iter().enumerate().filter(|(k, _)| chosen.contains(k)).map(|(_, a)| a).collect())
+}
+
+/// Indices of the `names` that `wanted` stands for.
+fn select(names: &[String], wanted: &str) -> Result<Vec<usize>> {
+    let part = wanted.to_lowercase();
+    let chosen: Vec<usize> = match wanted.parse::<usize>() {
+        Ok(k) if k < names.len() => vec![k],
+        _ => (0..names.len()).filter(|&k| names[k].to_lowercase().contains(&part)).collect(),
+    };
+    if !chosen.is_empty() {
+        return Ok(chosen);
+    }
+    let there = match names {
+        [] => "there is none".to_owned(),
+        _ => names.iter().enumerate().map(|(k, n)| format!("{k}: {n}")).collect::<Vec<_>>().join(", "),
+    };
+    Err(Error::Backend(format!("no adapter is called {wanted}: choose from those there are ({there})")))
+}
+
+/// Opens `adapter` if `choice` admits it and it passes the self-test, else says why not.
+fn trial(adapter: &Adapter, choice: Choice, timings: bool) -> std::result::Result<Gpu, String> {
+    if choice == Choice::Auto && adapter.get_info().device_type == DeviceType::Cpu {
+        return Err("a software adapter, slower than the CPU backend (used with --backend gpu)".to_owned());
+    }
+    if let Some(lack) = caps::shortfall(&adapter.limits()) {
+        return Err(lack);
+    }
+    let mut gpu = Gpu::open(adapter, Options { timings, bounds: None }).map_err(|e| e.to_string())?;
+    self_test(&mut gpu).map_err(|e| format!("self-test: {e}"))?;
+    gpu.forget_timings();
+    Ok(gpu)
+}
+
+/// Size of the self-test's frame, px: odd, so that padding and borders are tried.
+const TEST_SIZE: (usize, usize) = (17, 13);
+
+/// Cases of a kernel that the self-test runs: each may be a shader to compile, and the user waits.
+const TEST_CASES: usize = 4;
+
+/// Runs every kernel on a tiny frame and compares it with its CPU twin.
+///
+/// # Errors
+/// [`Error::Gpu`] naming the kernel, the sample and both values.
+pub fn self_test<B: Backend>(backend: &mut B) -> Result<()> {
+    macro_rules! each {
+        ($($k:ty),*) => { $(test_kernel::<B, $k>(backend)?;)* };
+    }
+    crate::kernels!(each);
+    Ok(())
+}
+
+fn test_kernel<B: Backend, K: Probe>(backend: &mut B) -> Result<()> {
+    let mut cpu = Cpu::default();
+    let cases = K::cases(TEST_SIZE.0, TEST_SIZE.1);
+    for case in cases.iter().step_by(cases.len().div_ceil(TEST_CASES).max(1)) {
+        let (twin, other) = (outputs(&mut cpu, case)?, outputs(backend, case)?);
+        if let Some(first) = compare(case, &twin, &other, 1).first {
+            return Err(Error::Gpu(first));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adapter_is_named_by_part_or_number() {
+        let names = ["NVIDIA RTX".to_owned(), "llvmpipe".to_owned(), "RTX 2".to_owned()];
+        assert_eq!(select(&names, "rtx").ok(), Some(vec![0, 2]));
+        assert_eq!(select(&names, "1").ok(), Some(vec![1]));
+        assert_eq!(select(&names, "2").ok(), Some(vec![2]));
+        let error = select(&names, "arc").err().map(|e| (e.exit_code(), e.to_string())).unwrap_or_default();
+        assert_eq!(error.0, crate::error::exit::BACKEND);
+        assert!(error.1.contains("1: llvmpipe"), "{}", error.1);
+    }
+
+    #[test]
+    fn the_cpu_passes_its_own_test() {
+        assert!(self_test(&mut Cpu::default()).is_ok());
+    }
+}
