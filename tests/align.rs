@@ -195,19 +195,21 @@ fn foreign(size: (usize, usize)) -> Vec<(&'static str, Picture<u8>)> {
         ("clouds", eight(&clouds)),
         ("noise", eight(&empty.light(&IDENTITY, 1))),
         ("other", eight(&Sky::new(size, 150, 999).light(&IDENTITY, 3))),
+        ("poor", eight(&Sky::new(size, 25, 1001).light(&IDENTITY, 4))),
+        ("rich", eight(&Sky::new(size, 600, 1002).light(&IDENTITY, 5))),
         ("white", flat(255)),
     ]
 }
 
-/// Promise: a frame of noise, of clouds, a black one, a white one and one of another field are rejected, each with
-/// a reason; the frames after them are stacked; a rejected frame leaves the stack untouched and does not count in n:
-/// outputs and poses are, byte for byte, those of a run without them. Control: one good frame less, and the outputs
-/// differ.
+/// Promise: a frame of noise, of clouds, a black one, a white one and those of other fields (as many stars, few,
+/// many) are rejected, each with a reason; the frames after them are stacked; a rejected frame leaves the stack
+/// untouched and does not count in n: outputs and poses are, byte for byte, those of a run without them. Control:
+/// one good frame less, and the outputs differ.
 #[test]
 fn foreign_frames_are_rejected_and_leave_no_trace() {
     let size = (600, 400);
     let sky = Sky::new(size, 150, 42);
-    let maps: Vec<Map> = (0..7)
+    let maps: Vec<Map> = (0..9)
         .map(|k| {
             about_centre(&similarity(0.03 * f64::from(k), 1.0, 1.9 * f64::from(k), -1.1 * f64::from(k)), size)
         })
@@ -229,7 +231,7 @@ fn foreign_frames_are_rejected_and_leave_no_trace() {
         let mut kinds: Vec<_> =
             rejected.iter().map(|n| n.trim_end_matches(".png").rsplit('_').next().expect("kind")).collect();
         kinds.sort_unstable();
-        assert_eq!(kinds, ["black", "clouds", "noise", "other", "white"], "{backend}");
+        assert_eq!(kinds, ["black", "clouds", "noise", "other", "poor", "rich", "white"], "{backend}");
         for r in records.iter().filter(|r| r["status"] == "rejected") {
             assert!(r["reason"].as_str().is_some_and(|s| s.len() > 10), "{backend}: {r}");
             assert!(r["homography"].is_null(), "{backend}: {r}");
@@ -242,7 +244,7 @@ fn foreign_frames_are_rejected_and_leave_no_trace() {
             let name = format!("output/{name}");
             assert!(place.bytes(&name) == clean.bytes(&name), "{backend}: {name} differs");
         }
-        clean.stack_on(backend, "--last 6 --method addcomp -o fewer").exits(0);
+        clean.stack_on(backend, "--last 8 --method addcomp -o fewer").exits(0);
         assert!(clean.bytes("fewer/ADDCOMP.png") != clean.bytes("output/ADDCOMP.png"), "{backend}");
     }
 }
