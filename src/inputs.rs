@@ -8,6 +8,7 @@ use crate::io;
 use crate::master::{Builder, Master};
 use crate::report::Report;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The default folder of darks.
 const DARK: &str = "dark";
@@ -55,12 +56,12 @@ pub fn lights(config: &Config) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((images, passed))
 }
 
-/// The master dark, if there are darks.
+/// The master dark, if there are darks and `stop` was not set on the way.
 ///
 /// # Errors
 /// [`Error::NoFolder`] where a folder that was asked for does not exist; [`Error::NothingStacked`] where it holds no
 /// readable dark; [`Error::Mismatch`] where the darks differ in size.
-pub fn master(config: &Config, report: &Report) -> Result<Option<Master>> {
+pub fn master(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Option<Master>> {
     let asked = config.dark.is_some();
     let path = config.dark.clone().unwrap_or_else(|| DARK.into());
     if !path.exists() {
@@ -76,6 +77,9 @@ pub fn master(config: &Config, report: &Report) -> Result<Option<Master>> {
     let mut builder = Builder::new(config.master);
     let mut decoder = Decoder::new(files, threads());
     while let Some((file, dark)) = decoder.next() {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         match dark {
             Ok(dark) => {
                 let buffer = builder.push(dark)?;

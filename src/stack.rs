@@ -30,6 +30,8 @@ struct Run<'a, B: Backend> {
     backend: Option<B>,
     master: Option<Master>,
     night: Option<Night<B>>,
+    /// The first output on the way that could not be written: the run goes on, its exit code tells.
+    failed: Option<Error>,
 }
 
 /// What exists from the first good frame on.
@@ -54,9 +56,10 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
     report.line(&format!("backend: {}: {why}", backend.describe()));
     report.event("start", json!({ "frames": lights.len(), "backend": backend.describe(), "why": why }));
     let poses = config.poses.as_deref().map(record::read_poses).transpose()?;
-    let master = inputs::master(config, &report)?;
+    let master = inputs::master(config, &report, stop)?;
     let journal = Journal::new(&config.out)?;
-    let mut run = Run { config, report, journal, poses, backend: Some(backend), master, night: None };
+    let mut run =
+        Run { config, report, journal, poses, backend: Some(backend), master, night: None, failed: None };
     let mut timings = Timings::default();
     let mut decoder = Decoder::new(lights, threads());
     while !stop.load(Ordering::Relaxed) {
@@ -66,7 +69,7 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
     }
     timings.add("decode (threads)", false, decoder.spent(), 0);
     drop(decoder);
-    run.finish(timings)
+    run.finish(timings, stop.load(Ordering::Relaxed))
 }
 
 impl<B: Backend> Run<'_, B> {
@@ -151,32 +154,56 @@ impl<B: Backend> Run<'_, B> {
             night.orientation = orientation;
         }
         let record = record::stacked(path, &night.reference, pose, &night.engine.setup.shape, elapsed);
-        self.journal.add(&record)?;
+        let mut written = self.journal.add(&record);
         self.report.stacked(path, &record);
         if self.config.debug_frames {
             let count = night.engine.stacked() as usize;
-            outputs::write_debug(&mut night.engine, self.config, &night.methods, night.orientation, count)?;
+            let debug = outputs::write_debug(
+                &mut night.engine,
+                self.config,
+                &night.methods,
+                night.orientation,
+                count,
+            );
+            written = written.and(debug);
         }
-        Ok(())
+        self.outlive(written)
     }
 
     fn reject(&mut self, path: &Path, why: &str, elapsed: Map<String, Value>) -> Result<()> {
         let record = record::rejected(path, why, elapsed);
-        self.journal.add(&record)?;
+        let written = self.journal.add(&record);
         self.report.rejected(path, &record);
-        Ok(())
+        self.outlive(written)
+    }
+
+    /// A disk that is full or gone does not end the night: one warning, and the stack goes on. A failing device does.
+    fn outlive(&mut self, written: Result<()>) -> Result<()> {
+        match written {
+            Err(e @ Error::Io { .. }) => {
+                if self.failed.is_none() {
+                    self.report.warn(&format!("{e}: stacking goes on"));
+                    self.failed = Some(e);
+                }
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Writes the outputs and says what was done.
-    fn finish(mut self, mut timings: Timings) -> Result<()> {
+    fn finish(mut self, mut timings: Timings, stopped: bool) -> Result<()> {
         let (stacked, rejected) = (self.report.stacked, self.report.rejected);
         let night = self.night.as_mut().filter(|n| n.engine.stacked() > 0);
         let Some(night) = night else {
             self.report.finish();
-            let why =
-                if rejected > 0 { "every frame was rejected" } else { "stopped before the first frame" };
+            if stopped {
+                self.report.line("stopped before the first frame was stacked: nothing was written");
+                self.report.event("done", json!({ "stacked": 0, "rejected": rejected, "outputs": [] }));
+                return Ok(());
+            }
             return Err(Error::NothingStacked(format!(
-                "nothing could be stacked: {why}: see the reasons in {}",
+                "nothing could be stacked: every frame was rejected: see the reasons in {}",
                 self.config.out.join(record::NAME).display()
             )));
         };
@@ -204,7 +231,7 @@ impl<B: Backend> Run<'_, B> {
                 self.report.line(&table);
             }
         }
-        Ok(())
+        self.failed.map_or(Ok(()), Err)
     }
 }
 
