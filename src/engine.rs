@@ -68,15 +68,16 @@ impl<B: Backend> Engine<B> {
     ///
     /// # Errors
     /// Where the device has not enough memory.
-    pub fn new(mut backend: B, setup: Setup, plan: Plan) -> Result<Self> {
+    pub fn new(mut backend: B, setup: Setup, mut plan: Plan) -> Result<Self> {
         let Shape { width, height, channels, .. } = setup.shape;
         let padded = stride(width);
         let b = &mut backend;
         let raw = b.alloc("raw frame", setup.shape.words())?;
         let mut dark = Vec::new();
-        for words in &plan.dark {
+        // The kernel reads the dark from the device from now on.
+        for words in std::mem::take(&mut plan.dark) {
             let mut buffer = b.alloc("dark", words.len())?;
-            b.write(&mut buffer, words)?;
+            b.upload(&mut buffer, words)?;
             dark.push(buffer);
         }
         let mut planes = Vec::new();
@@ -98,8 +99,6 @@ impl<B: Backend> Engine<B> {
         } else {
             None
         };
-        // The kernel reads the dark from the device from now on.
-        let plan = Plan { dark: Vec::new(), ..plan };
         let timings = Timings::default();
         Ok(Engine { backend, setup, states, plan, raw, dark, planes, coverage, aligner, stacked: 0, timings })
     }

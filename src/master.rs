@@ -76,20 +76,17 @@ impl Builder {
         self.frames += 1;
         match self.rule {
             MasterRule::PeakMean if self.frames == 1 => {
-                self.running = levels(&dark);
+                self.running.resize(dark.shape.samples(), 0.0);
+                each(&dark, &mut self.running, |m, d| *m = d);
                 Ok(dark.words)
             }
             MasterRule::PeakMean => {
-                let each = |k: usize, m: &mut f32| {
-                    let d = dark.level(k);
-                    *m = if d > *m { (d + *m) / 2.0 } else { *m };
-                };
-                chunks(&mut self.running, each);
+                each(&dark, &mut self.running, |m, d| *m = if d > *m { (d + *m) / 2.0 } else { *m });
                 Ok(dark.words)
             }
             MasterRule::Mean => {
                 self.sums.resize(dark.shape.samples(), 0.0);
-                chunks(&mut self.sums, |k, s| *s += f64::from(dark.level(k)));
+                each(&dark, &mut self.sums, |s, d| *s += f64::from(d));
                 Ok(dark.words)
             }
             MasterRule::Median | MasterRule::Sigma => {
@@ -114,19 +111,29 @@ impl Builder {
     }
 }
 
-/// Calls `f(k, &mut out[k])` on all cores.
-fn chunks<T: Send>(out: &mut [T], f: impl Fn(usize, &mut T) + Sync) {
-    out.par_chunks_mut(CHUNK).enumerate().for_each(|(c, part)| {
-        for (k, v) in part.iter_mut().enumerate() {
-            f(c * CHUNK + k, v);
-        }
-    });
+/// Calls `f(&mut out[k], level of sample k)` for every sample of `frame`, on all cores.
+fn each<T: Send>(frame: &Frame, out: &mut [T], f: impl Fn(&mut T, f32) + Sync + Copy) {
+    match frame.shape.sample {
+        SampleType::U8 => typed(frame.bytes(), out, |d: u8| f32::from(d), f),
+        SampleType::U16 => typed(bytemuck::cast_slice(&frame.words), out, |d: u16| f32::from(d), f),
+        SampleType::F32 => typed(bytemuck::cast_slice(&frame.words), out, |d: f32| d, f),
+    }
 }
 
-fn levels(frame: &Frame) -> Vec<f32> {
-    let mut out = vec![0.0; frame.shape.samples()];
-    chunks(&mut out, |k, v| *v = frame.level(k));
-    out
+fn typed<S: Copy + Sync, T: Send>(
+    samples: &[S],
+    out: &mut [T],
+    level: impl Fn(S) -> f32 + Sync + Copy,
+    f: impl Fn(&mut T, f32) + Sync + Copy,
+) {
+    let arch = pulp::Arch::new();
+    out.par_chunks_mut(CHUNK).zip(samples.par_chunks(CHUNK)).for_each(|(out, samples)| {
+        arch.dispatch(|| {
+            for (o, &s) in out.iter_mut().zip(samples) {
+                f(o, level(s));
+            }
+        });
+    });
 }
 
 /// `f` of each sample's column through the darks.
@@ -202,15 +209,13 @@ impl Plan {
         }
         let scale = shape.sample.white() / m.sample.white();
         let fixed = if shape.sample == SampleType::U8 { FIXED_8 } else { 1.0 };
-        let exact = |v: &f32| {
-            let units = v * scale * fixed;
-            units.fract() == 0.0 && (0.0..=65535.0).contains(&units)
+        let exact = if rule == DarkRule::Guarded && shape.sample != SampleType::F32 {
+            whole_planes(master, scale * fixed)
+        } else {
+            None
         };
-        let narrow = rule == DarkRule::Guarded
-            && shape.sample != SampleType::F32
-            && master.levels.par_iter().all(exact);
-        let factor = if narrow { scale * fixed } else { scale };
-        let dark = (0..shape.channels).map(|c| plane(master, c, factor, narrow)).collect();
+        let narrow = exact.is_some();
+        let dark = exact.unwrap_or_else(|| float_planes(master, scale));
         Ok(match (narrow, rule) {
             (true, _) => Plan {
                 mode: Mode::Fixed,
@@ -228,22 +233,59 @@ impl Plan {
     }
 }
 
-/// Channel `c` of the master as a padded plane of u16 (`narrow`) or f32.
-fn plane(master: &Master, c: usize, factor: f32, narrow: bool) -> Vec<u32> {
+/// The master's channels times `factor` as padded planes of u16; `None` where one sample is no whole number that 16
+/// bits hold.
+fn whole_planes(master: &Master, factor: f32) -> Option<Vec<Vec<u32>>> {
+    // Above 2^23 an f32 has no fraction left: adding and taking off rounds to a whole number.
+    const ROUND: f32 = 8_388_608.0;
+    planes::<u16>(master, Store::U16, |v| {
+        let units = v * factor;
+        let good = (units + ROUND) - ROUND == units && (0.0..=65535.0).contains(&units);
+        (units as i32 as u16, good)
+    })
+}
+
+/// The master's channels times `factor` as padded planes of f32.
+fn float_planes(master: &Master, factor: f32) -> Vec<Vec<u32>> {
+    planes::<f32>(master, Store::F32, |v| (v * factor, true)).unwrap_or_default()
+}
+
+/// Padded planes of `f(level)`; `None` where `f` said false of one.
+fn planes<T: bytemuck::Pod>(
+    master: &Master,
+    store: Store,
+    f: impl Fn(f32) -> (T, bool) + Sync + Copy,
+) -> Option<Vec<Vec<u32>>> {
     let (w, channels) = (master.shape.width, master.shape.channels);
-    let format = PlaneFormat { store: if narrow { Store::U16 } else { Store::F32 }, unit: 1.0 };
-    let mut words = vec![0_u32; format.words(stride(w), master.shape.height)];
-    words.par_chunks_mut(format.row_words(stride(w))).enumerate().for_each(|(y, row)| {
-        let levels = master.levels[y * w * channels..][..w * channels].iter().skip(c).step_by(channels);
-        if narrow {
-            let row: &mut [u16] = bytemuck::cast_slice_mut(row);
-            row.iter_mut().zip(levels).for_each(|(o, v)| *o = (v * factor) as u16);
-        } else {
-            let row: &mut [f32] = bytemuck::cast_slice_mut(row);
-            row.iter_mut().zip(levels).for_each(|(o, v)| *o = v * factor);
-        }
-    });
-    words
+    let format = PlaneFormat { store, unit: 1.0 };
+    let row_words = format.row_words(stride(w));
+    let mut out: Vec<_> =
+        (0..channels).map(|_| vec![0_u32; format.words(stride(w), master.shape.height)]).collect();
+    let arch = pulp::Arch::new();
+    // One pass over the master: each task takes the same row of every plane.
+    let mut rows: Vec<_> = out.iter_mut().map(|plane| plane.chunks_mut(row_words)).collect();
+    let rows: Vec<Vec<&mut [u32]>> =
+        (0..master.shape.height).map(|_| rows.iter_mut().filter_map(Iterator::next).collect()).collect();
+    let good = rows
+        .into_par_iter()
+        .enumerate()
+        .map(|(y, mut rows)| {
+            arch.dispatch(|| {
+                let levels = &master.levels[y * w * channels..][..w * channels];
+                let mut good = true;
+                for (c, row) in rows.iter_mut().enumerate() {
+                    let row: &mut [T] = bytemuck::cast_slice_mut(row);
+                    for (o, pixel) in row.iter_mut().zip(levels.chunks_exact(channels)) {
+                        let (value, fits) = f(pixel[c]);
+                        *o = value;
+                        good &= fits;
+                    }
+                }
+                good
+            })
+        })
+        .reduce(|| true, |a, b| a && b);
+    good.then_some(out)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::frame::Orientation;
 use crate::io;
 use crate::rules::Method;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 
@@ -17,7 +18,8 @@ struct Job {
 }
 
 enum Data {
-    Bytes(Vec<u8>),
+    /// 8-bit samples, packed in words.
+    Bytes(Vec<u32>),
     Words(Vec<u16>),
     Floats(Vec<f32>),
 }
@@ -109,12 +111,13 @@ fn publish<B: Backend>(
 
 fn save(job: Job, (w, h, c): (usize, usize, usize), orientation: Orientation) -> Result<()> {
     match job.data {
-        Data::Bytes(data) => {
-            let (data, w, h) = turned(data, w, h, c, orientation);
+        Data::Bytes(words) => {
+            let bytes = &bytemuck::cast_slice::<u32, u8>(&words)[..w * h * c];
+            let (data, w, h) = turned(bytes, w, h, c, orientation);
             io::write_png8(&job.path, w, h, c, &data)
         }
         Data::Words(data) => {
-            let (data, w, h) = turned(data, w, h, c, orientation);
+            let (data, w, h) = turned(&data, w, h, c, orientation);
             io::write_png16(&job.path, w, h, c, &data)
         }
         // Linear data stay in sensor coordinates, like everything that is computed with.
@@ -122,6 +125,10 @@ fn save(job: Job, (w, h, c): (usize, usize, usize), orientation: Orientation) ->
     }
 }
 
-fn turned<T: Copy>(data: Vec<T>, w: usize, h: usize, c: usize, o: Orientation) -> (Vec<T>, usize, usize) {
-    if matches!(o.0, 2..=8) { io::turn(&data, w, h, c, o) } else { (data, w, h) }
+fn turned<T: Copy>(data: &[T], w: usize, h: usize, c: usize, o: Orientation) -> (Cow<'_, [T]>, usize, usize) {
+    if !matches!(o.0, 2..=8) {
+        return (Cow::Borrowed(data), w, h);
+    }
+    let (data, w, h) = io::turn(data, w, h, c, o);
+    (Cow::Owned(data), w, h)
 }

@@ -131,11 +131,12 @@ impl<B: Backend> Engine<B> {
         Ok(out)
     }
 
-    /// `method`'s stack as an interleaved 8-bit picture: floor(255 v), after the stretch.
+    /// `method`'s stack as an interleaved 8-bit picture: floor(255 v), after the stretch. Bytes packed in words, rows
+    /// without padding: the first width * height * channels bytes count.
     ///
     /// # Errors
     /// Where the device fails.
-    pub fn picture(&mut self, method: Method, mode: StretchMode) -> Result<Vec<u8>> {
+    pub fn picture(&mut self, method: Method, mode: StretchMode) -> Result<Vec<u32>> {
         let Shape { width, height, channels, .. } = self.setup.shape;
         let padded = stride(width);
         let p = PresentParams {
@@ -156,11 +157,14 @@ impl<B: Backend> Engine<B> {
         present(&mut self.backend, &p, &self.states[state].planes, &mut buffer)?;
         let mut packed = vec![0_u32; words];
         self.backend.read(&buffer, &mut packed)?;
-        let bytes: &[u8] = bytemuck::cast_slice(&packed);
-        if padded == width {
-            return Ok(bytes.to_vec());
+        if padded != width {
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut packed);
+            for y in 1..height {
+                let from = y * padded * channels;
+                bytes.copy_within(from..from + width * channels, y * width * channels);
+            }
         }
-        Ok(bytes.chunks_exact(padded * channels).flat_map(|row| &row[..width * channels]).copied().collect())
+        Ok(packed)
     }
 
     /// `method`'s stack as shown, v unclamped and linear (white = 1), interleaved.

@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// A run under way.
 struct Run<'a, B: Backend> {
@@ -32,6 +33,7 @@ struct Run<'a, B: Backend> {
     night: Option<Night<B>>,
     /// The first output on the way that could not be written: the run goes on, its exit code tells.
     failed: Option<Error>,
+    timings: Timings,
 }
 
 /// What exists from the first good frame on.
@@ -56,20 +58,29 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
     report.line(&format!("backend: {}: {why}", backend.describe()));
     report.event("start", json!({ "frames": lights.len(), "backend": backend.describe(), "why": why }));
     let poses = config.poses.as_deref().map(record::read_poses).transpose()?;
-    let master = inputs::master(config, &report, stop)?;
-    let journal = Journal::new(&config.out)?;
-    let mut run =
-        Run { config, report, journal, poses, backend: Some(backend), master, night: None, failed: None };
     let mut timings = Timings::default();
+    let master = timings.host("master dark", || inputs::master(config, &report, stop))?;
+    let journal = Journal::new(&config.out)?;
+    let mut run = Run {
+        config,
+        report,
+        journal,
+        poses,
+        backend: Some(backend),
+        master,
+        night: None,
+        failed: None,
+        timings,
+    };
     let mut decoder = Decoder::new(lights, threads());
     while !stop.load(Ordering::Relaxed) {
-        let Some((path, frame)) = timings.host("wait for decode", || decoder.next()) else { break };
+        let Some((path, frame)) = run.timings.host("wait for decode", || decoder.next()) else { break };
         let buffer = run.frame(&path, frame)?;
         decoder.recycle(buffer);
     }
-    timings.add("decode (threads)", false, decoder.spent(), 0);
+    run.timings.add("decode (threads)", false, decoder.spent(), 0);
     drop(decoder);
-    run.finish(timings, stop.load(Ordering::Relaxed))
+    run.finish(stop.load(Ordering::Relaxed))
 }
 
 impl<B: Backend> Run<'_, B> {
@@ -83,7 +94,9 @@ impl<B: Backend> Run<'_, B> {
             }
         };
         if self.night.is_none() {
+            let start = Instant::now();
             self.night = Some(self.begin(&frame)?);
+            self.timings.add("begin", false, start.elapsed(), 0);
         }
         let Some(night) = &mut self.night else { return Ok(frame.words) };
         let expected = night.engine.setup.shape;
@@ -192,7 +205,7 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// Writes the outputs and says what was done.
-    fn finish(mut self, mut timings: Timings, stopped: bool) -> Result<()> {
+    fn finish(mut self, stopped: bool) -> Result<()> {
         let (stacked, rejected) = (self.report.stacked, self.report.rejected);
         let night = self.night.as_mut().filter(|n| n.engine.stacked() > 0);
         let Some(night) = night else {
@@ -207,7 +220,7 @@ impl<B: Backend> Run<'_, B> {
                 self.config.out.join(record::NAME).display()
             )));
         };
-        let paths = timings.host("write", || {
+        let paths = self.timings.host("write", || {
             outputs::write_all(&mut night.engine, self.config, &night.methods, night.orientation)
         })?;
         self.report.finish();
@@ -223,7 +236,7 @@ impl<B: Backend> Run<'_, B> {
         self.report.event("done", json!({ "stacked": stacked, "rejected": rejected, "outputs": names }));
         if self.config.timings {
             let mut all = night.engine.timings();
-            all.merge(&timings);
+            all.merge(&self.timings);
             let table = all.table((stacked + rejected) as u64);
             if self.config.json {
                 self.report.event("timings", spans(&all));
