@@ -1,11 +1,11 @@
-//! Every kernel at full frame size, on the CPU backend: median ms, GB/s, ns a pixel.
+//! Every kernel at full frame size: median ms, GB/s, ns a pixel.
 //!
-//! `cargo bench --bench kernels [-- WIDTHxHEIGHT] [KERNEL]`; the size defaults to 5472x3648 (20 Mpix). `RAYON_NUM_THREADS`
-//! sets the threads.
+//! `cargo bench --bench kernels -- [WIDTHxHEIGHT] [KERNEL] [gpu]`; the size defaults to 5472x3648 (20 Mpix), the backend
+//! is the CPU. `RAYON_NUM_THREADS` sets its threads. On a GPU the time is the device's own, from timestamps.
 
 use livestack::align::motion::IDENTITY;
-use livestack::backend::Backend;
 use livestack::backend::cpu::Cpu;
+use livestack::backend::{Backend, Choice, Opened, open};
 use livestack::error::Result;
 use livestack::kernels::accumulate::{self as acc, Accumulate, AccumulateParams, Pose};
 use livestack::kernels::calibrate::{Calibrate, CalibrateParams, Mode};
@@ -16,7 +16,6 @@ use livestack::kernels::present::{Present, PresentParams, Stretch};
 use livestack::kernels::tiles::{Tiles, TilesParams};
 use livestack::kernels::{Kernel, Store, stride};
 use livestack::rules::Method;
-use std::time::Instant;
 
 /// Times each kernel runs; the median counts.
 const RUNS: usize = 9;
@@ -40,9 +39,9 @@ impl<B: Backend> Bench<B> {
         }
         let mut ms = Vec::new();
         for _ in 0..RUNS {
-            let start = Instant::now();
+            let before = self.backend.timings().ms(K::NAME);
             self.backend.run::<K>(p, reads, writes)?;
-            ms.push(start.elapsed().as_secs_f64() * 1e3);
+            ms.push(self.backend.timings().ms(K::NAME) - before);
         }
         ms.sort_by(f64::total_cmp);
         let median = ms[RUNS / 2];
@@ -64,15 +63,22 @@ fn sky(k: usize) -> u32 {
 }
 
 fn main() -> Result<()> {
-    let size = std::env::args().find(|a| a.contains('x')).unwrap_or("5472x3648".into());
-    let (w, h) = size
-        .split_once('x')
-        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)))
-        .unwrap_or((5472, 3648));
-    let (w, h): (usize, usize) = (w, h);
-    let only = std::env::args().skip(1).find(|a| !a.contains('x') && !a.starts_with('-'));
+    let gpu = std::env::args().any(|a| a == "gpu");
+    match open(if gpu { Choice::Gpu } else { Choice::Cpu }, None, true)? {
+        Opened::Gpu(gpu, _) => bench(*gpu),
+        Opened::Cpu(_) => bench(Cpu::default()),
+    }
+}
+
+fn bench<B: Backend>(backend: B) -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-') && a != "gpu").collect();
+    let numbers = |a: &String| {
+        let (w, h) = a.split_once('x')?;
+        Some((w.parse::<usize>().ok()?, h.parse::<usize>().ok()?))
+    };
+    let (w, h) = words.iter().find_map(numbers).unwrap_or((5472, 3648));
+    let only = words.iter().find(|a| numbers(a).is_none()).cloned();
     let s = stride(w);
-    let backend = Cpu::default();
     println!("{}  {w}x{h}", backend.describe());
     let mut b = Bench { backend, pixels: (w * h) as f64, only };
     let mut raw = b.backend.alloc("raw", (w * h * 3).div_ceil(4))?;

@@ -16,7 +16,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "Exit codes:
   0  done (even if single frames were rejected, also after Ctrl-C)
   1  nothing could be stacked, or an output failed
-  2  wrong usage
+  2  wrong usage: flags, or darks that do not fit the lights
   3  the backend asked for cannot be used
   4  a folder does not exist
   5  the session is in use (kept for sessions)";

@@ -114,6 +114,11 @@ impl Config {
                 "--name is the first part of a file name, without folders: got {name:?}: use --out for the folder"
             )));
         }
+        if let (BackendArg::Cpu, Some(name)) = (args.backend, &args.adapter) {
+            return Err(Error::Usage(format!(
+                "--adapter names a GPU and --backend cpu uses none: leave one out: {name}"
+            )));
+        }
         Ok(Config {
             input: args.input,
             dark: args.dark,

@@ -72,7 +72,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage(_) => exit::USAGE,
-            Error::Backend(_) => exit::BACKEND,
+            Error::Backend(_) | Error::Gpu(_) => exit::BACKEND,
             Error::NoFolder { .. } => exit::NO_FOLDER,
             _ => exit::FAILED,
         }

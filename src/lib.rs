@@ -1,4 +1,70 @@
-//! livestack
+//! livestack stacks astronomical frames. The GPU does the pixels, a CPU twin of every shader stands in where there is
+//! no GPU, the host reads files and decides. This page is the architecture of the project.
+//!
+//! # Map
+//!
+//! | where | what |
+//! |---|---|
+//! | `main` | parse, choose the backend, run, exit code |
+//! | [`cli`], [`config`] | flags and help; validated settings |
+//! | [`error`] | errors in one line, exit codes |
+//! | [`stack`] | the `stack` command: the loop over frames |
+//! | [`inputs`], [`decode`], [`io`] | which files, in what order; decoding ahead; one file a format, the `FORMATS` table |
+//! | [`frame`], [`master`] | a frame on the host; darks made into one, and how lights are calibrated |
+//! | [`engine`], [`picture`] | the stages of one frame, written once for every backend; what is shown of the stacks |
+//! | [`align`] | control, ECC solve, motion models, background, choice of patches, phase correlation |
+//! | [`kernels`] | one file a kernel: parameters, CPU twin, typed call; its WGSL has the same stem under `shaders/` |
+//! | [`rules`] | the accumulation rules, a table; their WGSL under `shaders/rules/` |
+//! | [`backend`] | the seam: the CPU runs twins over bands of rows, the GPU dispatches shaders over the same bands |
+//! | [`outputs`], [`record`], [`report`] | pictures, `frames.jsonl`, what the user sees |
+//! | [`memory`], [`timing`] | how much may be used; one span per kernel and host stage |
+//!
+//! # Data flow
+//!
+//! ```text
+//! path -> io::read (threads, a stated number of frames ahead) -> Frame -> Engine::push
+//!   upload       native samples, once
+//!   calibrate    unpack, dark: one plane a colour, as narrow as the arithmetic allows (u8, u16 fixed point, f32)
+//!   gray         luminance in 16 bits, isolated hot pixels out: for alignment only
+//!   tiles        per 16x16 tile: peak and its place, sum, gradients -> small table, read back; and the plane binned 4x4
+//!   (host)       background mesh, noise, patches around stars; start pose: predicted, last, phase correlation
+//!   template     the reference's patches, cut out once
+//!   ecc          per patch: the sums of the normal equations -> read back, the host solves in f64 (repeat)
+//!   accumulate   warp one plane and apply the rules to their stacks, in place
+//!   coverage     count the frames that cover each pixel, after the last colour plane
+//!   histogram, present    on demand: maximum, median and deviation; stack -> 8-bit picture -> read back
+//! ```
+//!
+//! Pixels cross the bus once going in; only tables, sums and pictures come back.
+//!
+//! # Decisions
+//!
+//! - **Every kernel is a map over rows of its outputs** (rows of pixels, of tiles, patches, strips), so that bands,
+//!   threads and dispatches are written once. See [`kernels`].
+//! - **ECC returns the sums of each patch**, 48 numbers, not one vector for the frame. The host forms the normal
+//!   equations of any motion model from them, in f64, and can judge each star by its own residual and leave it out (a
+//!   satellite, a plane, a hot column). 768 patches are 150 kB: less than one round trip's latency on a bus. Positions go
+//!   to the device as an exact integer pixel and a small fraction, so nothing is lost on large frames.
+//! - **Alignment samples with a cubic B-spline** as a smoothing kernel: value and gradient belong to one smooth function,
+//!   and noise does not favour half pixels. The stack itself is warped bilinearly. See [`kernels::sample`].
+//! - **A window around each star**: outside there is only noise, and the part of it that stands still on the sensor pulls
+//!   towards no motion.
+//! - **The pose of the warp is split** into an integer map and a small remainder, for the same reason. See
+//!   [`kernels::accumulate::Pose`].
+//! - **Rules that differ only in how they are shown share their state** (`addmax2` shows `addmax` divided by its maximum):
+//!   the seven rules have six states, which is what one pass can bind. More would take a second pass that warps again.
+//! - **Working planes are as narrow as exactness allows**: samples without a dark keep their type; 8-bit samples less a
+//!   dark whose values are multiples of 1/256 are exact in 16-bit fixed point (a `peak-mean` master of up to nine darks
+//!   always is); anything else is f32.
+//! - **Alignment's gray is 16 bits** with a pedestal: half the memory of f32, integer arithmetic that is the same on every
+//!   device, and 61 Mpix still fit one binding.
+//!
+//! # Adding things
+//!
+//! - A rule: one WGSL file, one Rust file, one line in `rules!`. Contract, parity and golden tests, the command line and
+//!   the bench enrol it from the table.
+//! - A format: one file, one line in [`io::FORMATS`]. Nothing else matches on extensions.
+//! - A kernel: one WGSL file, one Rust file with its cases, one line in `kernels!`, one call in [`engine`].
 
 pub mod align;
 pub mod backend;

@@ -2,10 +2,10 @@
 
 use clap::Parser;
 use livestack::backend::cpu::Cpu;
-use livestack::backend::{Opened, devices, open};
+use livestack::backend::{Choice, Opened, devices, open};
 use livestack::cli::{Cli, Command};
 use livestack::config::Config;
-use livestack::error::{Result, exit};
+use livestack::error::{Error, Result, exit};
 use livestack::report;
 use livestack::stack::stack;
 use std::process::ExitCode;
@@ -18,8 +18,14 @@ fn run(cli: Cli) -> Result<()> {
             let config = Config::new(*args)?;
             let stop = interrupts();
             match open(config.backend, config.adapter.as_deref(), config.timings)? {
-                Opened::Gpu(gpu, why) => stack(&config, *gpu, &why, &stop),
                 Opened::Cpu(why) => stack(&config, Cpu::default(), &why, &stop),
+                Opened::Gpu(gpu, why) => match stack(&config, *gpu, &why, &stop) {
+                    // The frames are all still there: nothing is lost by starting again on the CPU.
+                    Err(Error::Gpu(e)) if config.backend == Choice::Auto => {
+                        stack(&config, Cpu::default(), &format!("the GPU failed: {e}"), &stop)
+                    }
+                    done => done,
+                },
             }
         }
         Command::Devices { json } => {

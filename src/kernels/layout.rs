@@ -72,7 +72,7 @@ impl<T: Member, const N: usize> Member for [T; N] {
     const COUNT: usize = N * T::COUNT;
 }
 
-/// A struct that Rust and WGSL share. Implemented by [`shared!`], which does not compile if a member is left out.
+/// A struct that Rust and WGSL share. Implemented by `shared!`, which does not compile if a member is left out.
 pub trait Shared: Pod + Member {
     /// Its members, in order.
     const FIELDS: &'static [Field];

@@ -1,6 +1,6 @@
 //! The accumulation rules: how an aligned, calibrated sample i joins the stack s.
 //!
-//! A rule is one file here, one under `shaders/rules/` and one line in [`rules!`]. Values are in level units; n is
+//! A rule is one file here, one under `shaders/rules/` and one line in `rules!`. Values are in level units; n is
 //! the number of stacked frames with this one included. The first stacked frame is the stack, whatever the rule.
 
 use crate::error::{Error, Result};
