@@ -13,7 +13,7 @@
 //! | [`frame`], [`master`] | a frame on the host; darks made into one, and how lights are calibrated |
 //! | [`engine`], [`picture`] | the stages of one frame, written once for every backend; what is shown of the stacks |
 //! | [`align`] | control, ECC solve, motion models, background, choice of patches, phase correlation |
-//! | [`kernels`] | one file a kernel: parameters, CPU twin, typed call; its WGSL has the same stem under `shaders/` |
+//! | [`mod@kernels`] | one file a kernel: parameters, CPU twin, typed call; its WGSL has the same stem under `shaders/` |
 //! | [`rules`] | the accumulation rules, a table; their WGSL under `shaders/rules/` |
 //! | [`backend`] | the seam: the CPU runs twins over bands of rows, the GPU dispatches shaders over the same bands |
 //! | [`outputs`], [`record`], [`report`] | pictures, `frames.jsonl`, what the user sees |
@@ -40,7 +40,7 @@
 //! # Decisions
 //!
 //! - **Every kernel is a map over rows of its outputs** (rows of pixels, of tiles, patches, strips), so that bands,
-//!   threads and dispatches are written once. See [`kernels`].
+//!   threads and dispatches are written once. See [`mod@kernels`].
 //! - **ECC returns the sums of each patch**, 48 numbers, not one vector for the frame. The host forms the normal
 //!   equations of any motion model from them, in f64, and can judge each star by its own residual and leave it out (a
 //!   satellite, a plane, a hot column). 768 patches are 150 kB: less than one round trip's latency on a bus. Positions go
