@@ -1,5 +1,5 @@
 //! The kernels: each has one WGSL file under `shaders/`, one file here with its parameters, its CPU twin
-//! and one typed call, and one line in the [`kernels!`](crate::kernels) table.
+//! and one typed call, and one line in the `kernels!` table.
 //!
 //! Every kernel is a **map over rows of its outputs**: a row of pixels, a row of tiles, one patch, one strip.
 //! The backend cuts the rows into bands; on the GPU a band is one dispatch (never long enough to be mistaken
@@ -23,6 +23,7 @@ pub mod present;
 pub mod sample;
 pub mod template;
 pub mod tiles;
+mod warp;
 
 /// How a kernel reads a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
