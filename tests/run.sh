@@ -26,4 +26,7 @@ if [ "${LIVESTACK_TEST_GPU:-}" != skip ] && [ "$(uname -s)" = Linux ] && ! drive
     fi
 fi
 
+# Without it the software driver complains on stderr in every test.
+export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-$(mktemp -d)}"
+
 cargo test --locked "$@"

@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use png::{BitDepth, ColorType, Compression, Encoder, Filter};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder, ImageError};
 use tiff::encoder::{TiffEncoder, colortype};
 
 use crate::error::{Error, Result};
+use crate::frame::SampleType;
 
 /// Buffer in front of the file, bytes.
 const BUFFER: usize = 1 << 20;
@@ -23,7 +25,7 @@ const NEW_FILE_MODE: u32 = 0o666;
 /// [`Error::Io`] naming `path` when it cannot be written or `data` has another length; nothing is left behind.
 pub fn write_png8(path: &Path, width: usize, height: usize, channels: usize, data: &[u8]) -> Result<()> {
     check(path, width, height, channels, data.len())?;
-    replace(path, |file| png(file, width, height, channels, BitDepth::Eight, data))
+    replace(path, |file| png(file, width, height, channels, SampleType::U8, data))
 }
 
 /// Writes a 16-bit PNG. The target appears, or is replaced, in one step.
@@ -34,11 +36,7 @@ pub fn write_png8(path: &Path, width: usize, height: usize, channels: usize, dat
 /// As [`write_png8`].
 pub fn write_png16(path: &Path, width: usize, height: usize, channels: usize, data: &[u16]) -> Result<()> {
     check(path, width, height, channels, data.len())?;
-    // PNG is big-endian.
-    let swapped: Vec<u16> = data.iter().map(|level| level.to_be()).collect();
-    replace(path, |file| {
-        png(file, width, height, channels, BitDepth::Sixteen, bytemuck::cast_slice(&swapped))
-    })
+    replace(path, |file| png(file, width, height, channels, SampleType::U16, bytemuck::cast_slice(data)))
 }
 
 /// Writes a 32-bit float TIFF, uncompressed. The target appears, or is replaced, in one step.
@@ -88,20 +86,24 @@ fn png(
     width: usize,
     height: usize,
     channels: usize,
-    depth: BitDepth,
+    sample: SampleType,
     data: &[u8],
 ) -> io::Result<()> {
     let (width, height) = sides(width, height)?;
-    let mut encoder = Encoder::new(file, width, height);
-    encoder.set_color(if channels == 1 { ColorType::Grayscale } else { ColorType::Rgb });
-    encoder.set_depth(depth);
+    let colour = match (channels, sample) {
+        (1, SampleType::U8) => ExtendedColorType::L8,
+        (1, _) => ExtendedColorType::L16,
+        (_, SampleType::U8) => ExtendedColorType::Rgb8,
+        _ => ExtendedColorType::Rgb16,
+    };
     // Pictures are written while frames wait: of 20 Mpix of star field this makes 23 MB in 0.1 s, the adaptive
     // filter 4 % less in 30 % more time.
-    encoder.set_compression(Compression::Fastest);
-    encoder.set_filter(Filter::Up);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(data)?;
-    Ok(writer.finish()?)
+    PngEncoder::new_with_quality(file, CompressionType::Fast, FilterType::Up)
+        .write_image(data, width, height, colour)
+        .map_err(|error| match error {
+            ImageError::IoError(error) => error,
+            other => io::Error::other(other),
+        })
 }
 
 fn cannot(path: &Path) -> impl Fn(io::Error) -> Error {
