@@ -3,7 +3,7 @@
 use crate::align::motion::{IDENTITY, Mat3, Motion};
 use crate::align::{AlignTo, Aligner, Pose};
 use crate::backend::Backend;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame::{Frame, Shape};
 use crate::kernels::accumulate::{self as acc, AccumulateParams, accumulate};
 use crate::kernels::calibrate::{CalibrateParams, Mode, calibrate};
@@ -63,42 +63,68 @@ pub struct Engine<B: Backend> {
     timings: Timings,
 }
 
+/// Why an engine could not be made.
+pub struct Refused<B> {
+    /// What another try needs, where one makes sense.
+    pub again: Option<Box<(B, Plan)>>,
+    /// What failed.
+    pub why: Error,
+}
+
+/// Everything that is allocated before the first frame.
+struct Buffers<B: Backend> {
+    raw: B::Buffer,
+    dark: Vec<B::Buffer>,
+    planes: Vec<B::Buffer>,
+    states: Vec<State<B>>,
+    coverage: Option<B::Buffer>,
+    aligner: Option<Aligner<B>>,
+}
+
+fn buffers<B: Backend>(b: &mut B, setup: &Setup, plan: &Plan) -> Result<Buffers<B>> {
+    let Shape { width, height, channels, .. } = setup.shape;
+    let padded = stride(width);
+    let raw = b.alloc("raw frame", setup.shape.words())?;
+    let mut dark = Vec::new();
+    for words in &plan.dark {
+        dark.push(b.alloc("dark", words.len())?);
+    }
+    let mut planes = Vec::new();
+    for _ in 0..channels {
+        planes.push(b.alloc("calibrated plane", plan.format.words(padded, height))?);
+    }
+    let mut states = Vec::new();
+    for method in Method::states(&setup.methods) {
+        let mut stack = Vec::new();
+        for _ in 0..channels {
+            stack.push(b.alloc("stack", padded * height)?);
+        }
+        states.push(State { method, planes: stack });
+    }
+    let counted = states.iter().any(|s| s.method.coverage());
+    let coverage = if counted { Some(b.alloc("coverage", padded / 2 * height)?) } else { None };
+    let aligner =
+        if setup.align { Some(Aligner::new(b, width, height, setup.motion, setup.align_to)?) } else { None };
+    Ok(Buffers { raw, dark, planes, states, coverage, aligner })
+}
+
 impl<B: Backend> Engine<B> {
     /// Allocates everything that a night needs.
     ///
     /// # Errors
-    /// Where the device has not enough memory.
-    pub fn new(mut backend: B, setup: Setup, mut plan: Plan) -> Result<Self> {
-        let Shape { width, height, channels, .. } = setup.shape;
-        let padded = stride(width);
-        let b = &mut backend;
-        let raw = b.alloc("raw frame", setup.shape.words())?;
-        let mut dark = Vec::new();
+    /// Where the device has not enough memory; backend and plan come back for a smaller setup.
+    pub fn new(mut backend: B, setup: Setup, mut plan: Plan) -> std::result::Result<Self, Refused<B>> {
+        let Buffers { raw, mut dark, planes, states, coverage, aligner } =
+            match buffers(&mut backend, &setup, &plan) {
+                Ok(all) => all,
+                Err(why) => return Err(Refused { again: Some(Box::new((backend, plan))), why }),
+            };
         // The kernel reads the dark from the device from now on.
-        for words in std::mem::take(&mut plan.dark) {
-            let mut buffer = b.alloc("dark", words.len())?;
-            b.upload(&mut buffer, words)?;
-            dark.push(buffer);
-        }
-        let mut planes = Vec::new();
-        for _ in 0..channels {
-            planes.push(b.alloc("calibrated plane", plan.format.words(padded, height))?);
-        }
-        let mut states = Vec::new();
-        for method in Method::states(&setup.methods) {
-            let mut stack = Vec::new();
-            for _ in 0..channels {
-                stack.push(b.alloc("stack", padded * height)?);
+        for (buffer, words) in dark.iter_mut().zip(std::mem::take(&mut plan.dark)) {
+            if let Err(why) = backend.upload(buffer, words) {
+                return Err(Refused { again: None, why });
             }
-            states.push(State { method, planes: stack });
         }
-        let counted = states.iter().any(|s| s.method.coverage());
-        let coverage = if counted { Some(b.alloc("coverage", padded / 2 * height)?) } else { None };
-        let aligner = if setup.align {
-            Some(Aligner::new(b, width, height, setup.motion, setup.align_to)?)
-        } else {
-            None
-        };
         let timings = Timings::default();
         Ok(Engine { backend, setup, states, plan, raw, dark, planes, coverage, aligner, stacked: 0, timings })
     }

@@ -4,12 +4,11 @@ use crate::align::Pose;
 use crate::backend::Backend;
 use crate::config::Config;
 use crate::decode::{Decoder, threads};
-use crate::engine::{Engine, Outcome, Setup};
+use crate::engine::{Engine, Outcome, Refused, Setup};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Orientation};
 use crate::inputs;
 use crate::master::{Master, Plan};
-use crate::memory;
 use crate::outputs;
 use crate::record::{self, Journal, Known};
 use crate::report::Report;
@@ -127,31 +126,44 @@ impl<B: Backend> Run<'_, B> {
     fn begin(&mut self, first: &Frame) -> Result<Night<B>> {
         let config = self.config;
         let plan = Plan::new(first.shape, self.master.take().as_ref(), config.dark_rule)?;
-        let mut setup = Setup {
+        let Some(backend) = self.backend.take() else {
+            return Err(Error::Gpu("the backend is gone".into()));
+        };
+        let setup = |methods: &[Method]| Setup {
             shape: first.shape,
-            methods: config.methods.clone().unwrap_or_else(|| Method::SIX.to_vec()),
+            methods: methods.to_vec(),
             align: config.align && config.poses.is_none(),
             motion: config.motion,
             align_to: config.align_to,
         };
+        // Frames that are decoded or waiting lie in host memory too.
         let held = (threads() as u64 + 1) * first.shape.bytes() as u64;
-        if config.methods.is_none()
-            && let Some(free) = memory::available()
-            && Engine::<B>::bytes(&setup, &plan) + held > free
-        {
-            self.report.warn(&format!(
-                "the six rules need {} MB and {} MB are free: stacking addcomp alone: choose with --method",
-                (Engine::<B>::bytes(&setup, &plan) + held) / 1_000_000,
-                free / 1_000_000
-            ));
-            setup.methods = vec![Method::AddComp];
-        }
-        let methods = setup.methods.clone();
-        let Some(backend) = self.backend.take() else {
-            return Err(Error::Gpu("the backend is gone".into()));
+        let need = Engine::<B>::bytes(&setup(Method::SIX), &plan) + held;
+        let free = backend.free_memory();
+        let methods = match &config.methods {
+            Some(methods) => methods.clone(),
+            None if free.is_some_and(|free| need > free) => {
+                self.alone(&format!("need {} MB of {} MB", mb(need), mb(free.unwrap_or(0))));
+                vec![Method::AddComp]
+            }
+            None => Method::SIX.to_vec(),
         };
-        let engine = Engine::new(backend, setup, plan)?;
+        let (engine, methods) = match Engine::new(backend, setup(&methods), plan) {
+            Ok(engine) => (engine, methods),
+            Err(Refused { again: Some(again), why }) if config.methods.is_none() && methods.len() > 1 => {
+                self.alone(&format!("do not fit: {why}"));
+                let (backend, plan) = *again;
+                let methods = vec![Method::AddComp];
+                (Engine::new(backend, setup(&methods), plan).map_err(|r| r.why)?, methods)
+            }
+            Err(refused) => return Err(refused.why),
+        };
         Ok(Night { engine, methods, reference: first.path.clone(), orientation: first.orientation })
+    }
+
+    /// Says that the default of six rules became one.
+    fn alone(&self, why: &str) {
+        self.report.warn(&format!("the six rules {why}: stacking addcomp alone: name others with --method"));
     }
 
     fn accept(
@@ -246,6 +258,11 @@ impl<B: Backend> Run<'_, B> {
         }
         self.failed.map_or(Ok(()), Err)
     }
+}
+
+/// Bytes in millions.
+fn mb(bytes: u64) -> u64 {
+    bytes / 1_000_000
 }
 
 /// What `poses` says of `path`; `None` where poses are not given but found.

@@ -56,6 +56,10 @@ impl Backend for Cpu {
         format!("CPU, {} threads, {set}", rayon::current_num_threads())
     }
 
+    fn free_memory(&self) -> Option<u64> {
+        crate::memory::available()
+    }
+
     fn alloc(&mut self, _: &'static str, words: usize) -> Result<CpuBuffer> {
         Ok(CpuBuffer(vec![0; words]))
     }

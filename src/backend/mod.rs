@@ -20,6 +20,11 @@ pub trait Backend {
     /// One line: device and driver, or cores.
     fn describe(&self) -> String;
 
+    /// Bytes that can still be taken, where the system says.
+    fn free_memory(&self) -> Option<u64> {
+        None
+    }
+
     /// A buffer of `words` words, all 0.
     ///
     /// # Errors
