@@ -54,11 +54,15 @@ pub fn threads() -> usize {
 }
 
 impl Decoder {
-    /// Starts decoding `paths`.
+    /// Starts decoding `paths`, into the buffers `free` as long as there are some.
     #[must_use]
-    pub fn new(paths: Vec<PathBuf>, threads: usize) -> Decoder {
-        let common =
-            Arc::new(Common { paths, ahead: threads, state: Mutex::default(), changed: Condvar::new() });
+    pub fn new(paths: Vec<PathBuf>, threads: usize, free: Vec<Vec<u32>>) -> Decoder {
+        let common = Arc::new(Common {
+            paths,
+            ahead: threads,
+            state: Mutex::new(Shared { free, ..Shared::default() }),
+            changed: Condvar::new(),
+        });
         let threads = (0..threads)
             .map(|_| {
                 let common = Arc::clone(&common);
@@ -73,6 +77,12 @@ impl Decoder {
         if words.capacity() > 0 {
             self.common.lock().free.push(words);
         }
+    }
+
+    /// The buffers that are free, for another decoder.
+    #[must_use]
+    pub fn buffers(self) -> Vec<Vec<u32>> {
+        std::mem::take(&mut self.common.lock().free)
     }
 
     /// Time that the threads have spent decoding so far, added up.

@@ -56,16 +56,25 @@ pub fn lights(config: &Config) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((images, passed))
 }
 
+/// What reading the darks leaves: the master, and the buffers that they were decoded into.
+#[derive(Default)]
+pub struct Darks {
+    /// The master, if there are darks.
+    pub master: Option<Master>,
+    /// Buffers to decode the lights into.
+    pub buffers: Vec<Vec<u32>>,
+}
+
 /// The master dark, if there are darks and `stop` was not set on the way.
 ///
 /// # Errors
 /// [`Error::NoFolder`] where a folder that was asked for does not exist; [`Error::NothingStacked`] where it holds no
 /// readable dark; [`Error::Mismatch`] where the darks differ in size.
-pub fn master(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Option<Master>> {
+pub fn master(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Darks> {
     let asked = config.dark.is_some();
     let path = config.dark.clone().unwrap_or_else(|| DARK.into());
     if !path.exists() {
-        return if asked { Err(Error::NoFolder { what: "dark", path }) } else { Ok(None) };
+        return if asked { Err(Error::NoFolder { what: "dark", path }) } else { Ok(Darks::default()) };
     }
     let files = if path.is_dir() {
         let listing = io::list_images(&path)?;
@@ -75,10 +84,10 @@ pub fn master(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Opt
         vec![path.clone()]
     };
     let mut builder = Builder::new(config.master);
-    let mut decoder = Decoder::new(files, threads());
+    let mut decoder = Decoder::new(files, threads(), Vec::new());
     while let Some((file, dark)) = decoder.next() {
         if stop.load(Ordering::Relaxed) {
-            return Ok(None);
+            return Ok(Darks::default());
         }
         match dark {
             Ok(dark) => {
@@ -97,7 +106,7 @@ pub fn master(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Opt
                 master.frames,
                 master.shape
             ));
-            Ok(Some(master))
+            Ok(Darks { master: Some(master), buffers: decoder.buffers() })
         }
         None if asked => Err(Error::NothingStacked(format!(
             "no dark could be read: put darks there or leave --dark out: {}",
@@ -105,7 +114,7 @@ pub fn master(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Opt
         ))),
         None => {
             report.warn(&format!("no darks in it, going on without: {}", path.display()));
-            Ok(None)
+            Ok(Darks::default())
         }
     }
 }

@@ -58,7 +58,8 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
     report.event("start", json!({ "frames": lights.len(), "backend": backend.describe(), "why": why }));
     let poses = config.poses.as_deref().map(record::read_poses).transpose()?;
     let mut timings = Timings::default();
-    let master = timings.host("master dark", || inputs::master(config, &report, stop))?;
+    let inputs::Darks { master, buffers } =
+        timings.host("master dark", || inputs::master(config, &report, stop))?;
     let journal = Journal::new(&config.out)?;
     let mut run = Run {
         config,
@@ -71,7 +72,7 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
         failed: None,
         timings,
     };
-    let mut decoder = Decoder::new(lights, threads());
+    let mut decoder = Decoder::new(lights, threads(), buffers);
     while !stop.load(Ordering::Relaxed) {
         let Some((path, frame)) = run.timings.host("wait for decode", || decoder.next()) else { break };
         let buffer = run.frame(&path, frame)?;

@@ -4,6 +4,7 @@ use super::Backend;
 use crate::error::Result;
 use crate::kernels::Kernel;
 use crate::timing::Timings;
+use memmap2::MmapMut;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::time::Instant;
@@ -11,9 +12,48 @@ use std::time::Instant;
 /// Bands a thread gets on average: enough to even out rows that cost more, few enough to stay cheap.
 const BANDS_PER_THREAD: usize = 8;
 
+/// Buffers from this many words on are taken in huge pages where the system has them: a 20 Mpix plane is 20,000 small
+/// pages, and the first touch of each costs a fault.
+const HUGE_WORDS: usize = 1 << 20;
+
 /// Words in host memory.
-#[derive(Clone, Debug, Default)]
-pub struct CpuBuffer(Vec<u32>);
+#[derive(Debug)]
+pub struct CpuBuffer(Storage);
+
+#[derive(Debug)]
+enum Storage {
+    Vector(Vec<u32>),
+    Pages(MmapMut),
+}
+
+impl CpuBuffer {
+    /// `words` zeros.
+    fn new(words: usize) -> CpuBuffer {
+        if words >= HUGE_WORDS
+            && let Ok(pages) = MmapMut::map_anon(words * 4)
+        {
+            // Only advice: without it the pages are small.
+            #[cfg(target_os = "linux")]
+            let _ = pages.advise(memmap2::Advice::HugePage);
+            return CpuBuffer(Storage::Pages(pages));
+        }
+        CpuBuffer(Storage::Vector(vec![0; words]))
+    }
+
+    fn words(&self) -> &[u32] {
+        match &self.0 {
+            Storage::Vector(words) => words,
+            Storage::Pages(pages) => bytemuck::cast_slice(pages),
+        }
+    }
+
+    fn words_mut(&mut self) -> &mut [u32] {
+        match &mut self.0 {
+            Storage::Vector(words) => words,
+            Storage::Pages(pages) => bytemuck::cast_slice_mut(pages),
+        }
+    }
+}
 
 /// The CPU backend.
 #[derive(Debug)]
@@ -61,20 +101,24 @@ impl Backend for Cpu {
     }
 
     fn alloc(&mut self, _: &'static str, words: usize) -> Result<CpuBuffer> {
-        Ok(CpuBuffer(vec![0; words]))
+        Ok(CpuBuffer::new(words))
     }
 
     fn upload(&mut self, to: &mut CpuBuffer, words: Vec<u32>) -> Result<Vec<u32>> {
-        Ok(std::mem::replace(&mut to.0, words))
+        // The words move in; what they replace, if it was a vector, is decoded into next.
+        match std::mem::replace(&mut to.0, Storage::Vector(words)) {
+            Storage::Vector(old) => Ok(old),
+            Storage::Pages(_) => Ok(Vec::new()),
+        }
     }
 
     fn write(&mut self, to: &mut CpuBuffer, words: &[u32]) -> Result<()> {
-        to.0[..words.len()].copy_from_slice(words);
+        to.words_mut()[..words.len()].copy_from_slice(words);
         Ok(())
     }
 
     fn read(&mut self, from: &CpuBuffer, into: &mut [u32]) -> Result<()> {
-        into.copy_from_slice(&from.0[..into.len()]);
+        into.copy_from_slice(&from.words()[..into.len()]);
         Ok(())
     }
 
@@ -86,10 +130,10 @@ impl Backend for Cpu {
     ) -> Result<()> {
         let start = Instant::now();
         let rows = K::rows(p);
-        let reads: Vec<&[u32]> = reads.iter().map(|b| b.map_or(&[][..], |b| &b.0)).collect();
+        let reads: Vec<&[u32]> = reads.iter().map(|b| b.map_or(&[][..], CpuBuffer::words)).collect();
         let each = (rows as usize).div_ceil(rayon::current_num_threads() * BANDS_PER_THREAD).max(1);
         let mut rest: Vec<&mut [u32]> =
-            writes.iter_mut().map(|b| b.as_mut().map_or(&mut [][..], |b| &mut b.0[..])).collect();
+            writes.iter_mut().map(|b| b.as_mut().map_or(&mut [][..], |b| b.words_mut())).collect();
         let mut bands = Vec::new();
         for first in (0..rows).step_by(each) {
             let end = (first + each as u32).min(rows);
