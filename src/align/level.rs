@@ -1,5 +1,6 @@
 //! One resolution of the alignment: the template's patches, and the iterations of ECC on them.
 
+use super::accept::{Votes, correlation, shift};
 use super::background::Background;
 use super::ecc;
 use super::motion::{Mat3, Model, apply};
@@ -15,8 +16,15 @@ use bytemuck::{Zeroable, cast_slice, cast_slice_mut};
 const PATCH_WORDS: usize = size_of::<Patch>() / 4;
 /// A patch whose own residual shift is over this many times the median is left out of the last iterations.
 const OUTLIER: f64 = 5.0;
+/// So is one that correlates less than this on its own: a hot pixel, or noise, that was taken for a star.
+const ALIKE: f64 = 0.3;
 /// Residual shifts under this are never outliers, px.
 const OUTLIER_FLOOR: f64 = 0.15;
+
+/// Most that the map's denominator may change across a patch.
+const FLAT: f64 = 0.05;
+/// Once no corner moves further than this, px, a patch's own residual shift means something.
+const NEAR: f64 = 0.6;
 
 /// A plane of a level: its size and how its pixels lie in the full frame.
 #[derive(Clone, Copy, Debug)]
@@ -96,12 +104,8 @@ pub struct Fit {
     pub gain: f64,
     /// Iterations made.
     pub iterations: u32,
-    /// Patches inside the frame.
-    pub inside: usize,
     /// Patches kept as no outliers.
     pub kept: usize,
-    /// Median residual shift of a patch on its own, px of this level.
-    pub scatter: f64,
 }
 
 /// When the iterations end.
@@ -127,13 +131,10 @@ impl<B: Backend> Level<B> {
         spots: &[Spot],
         sky: &Background,
     ) -> Result<Self> {
-        let reach = CENTRE + MARGIN;
         let centres: Vec<(i32, i32)> = spots
             .iter()
             .map(|s| (s.x / plane.bin as i32, s.y / plane.bin as i32))
-            .filter(|&(x, y)| {
-                x >= reach && y >= reach && x + reach < plane.width as i32 && y + reach < plane.height as i32
-            })
+            .filter(|&c| patch(&plane, c, &super::motion::IDENTITY, sky).inside == 1)
             .collect();
         let mut level = Level {
             plane,
@@ -199,15 +200,7 @@ impl<B: Backend> Level<B> {
     ) -> Result<Fit> {
         let mut p = model.params(start);
         let mut weights = vec![1.0; self.centres.len()];
-        let mut fit = Fit {
-            map: *start,
-            correlation: -1.0,
-            gain: 0.0,
-            iterations: 0,
-            inside: 0,
-            kept: 0,
-            scatter: f64::INFINITY,
-        };
+        let mut fit = Fit { map: *start, correlation: -1.0, gain: 0.0, iterations: 0, kept: 0 };
         let mut judged = false;
         for _ in 0..until.most {
             let map = model.map(&p);
@@ -224,20 +217,34 @@ impl<B: Backend> Level<B> {
             if !moved.is_finite() || moved > (self.plane.width + self.plane.height) as f64 {
                 return Err(Error::Singular);
             }
-            if moved < until.still || (!judged && moved < 4.0 * OUTLIER_FLOOR) {
+            if moved < until.still || (!judged && moved < NEAR) {
                 if judged {
                     break;
                 }
                 // Close enough that a patch's own residual means something: leave out those that disagree
                 // (a satellite, a plane, a hot column), then finish on the others.
                 judged = true;
-                fit.scatter = judge(&sums, step.gain, &mut weights);
+                judge(&sums, step.gain, &mut weights);
             }
-            fit.inside = sums.iter().filter(|s| s.count > 0.0).count();
             fit.kept = sums.iter().zip(&weights).filter(|(s, w)| s.count > 0.0 && **w > 0.0).count();
         }
         fit.map = model.map(&p);
         Ok(fit)
+    }
+
+    /// What the patches say of `map` (this level's px).
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn votes(
+        &self,
+        backend: &mut B,
+        scratch: &mut Scratch<B>,
+        gray: &B::Buffer,
+        sky: &Background,
+        (map, gain): (&Mat3, f64),
+    ) -> Result<Votes> {
+        Ok(Votes::count(&self.sums(backend, scratch, gray, map, sky)?, gain))
     }
 
     fn sums(
@@ -287,7 +294,10 @@ fn patch(plane: &Plane, centre: (i32, i32), m: &Mat3, sky: &Background) -> Patch
     let (c, d) = ((m[3] - v * m[6]) / w, (m[4] - v * m[7]) / w);
     let reach = f64::from(CENTRE + MARGIN - 1);
     let (ru, rv) = (reach * (a.abs() + b.abs()), reach * (c.abs() + d.abs()));
+    // Far from the horizon, so that the linear reach bounds the patch.
+    let flat = reach * (m[6].abs() + m[7].abs()) < FLAT * w;
     let inside = w > 0.0
+        && flat
         && u - ru >= 1.0
         && v - rv >= 1.0
         && u + ru < plane.width as f64 - 2.0
@@ -317,33 +327,14 @@ fn patch(plane: &Plane, centre: (i32, i32), m: &Mat3, sky: &Background) -> Patch
     }
 }
 
-/// Sets the weight of every patch that disagrees with the others to 0; returns the median residual shift, px.
-fn judge(sums: &[PatchSums], gain: f64, weights: &mut [f64]) -> f64 {
-    let shifts: Vec<f64> = sums.iter().map(|s| residual(s, gain)).collect();
-    let mut seen: Vec<f32> = shifts.iter().filter(|s| s.is_finite()).map(|&s| s as f32).collect();
-    let typical = f64::from(super::background::median(&mut seen));
-    let limit = (OUTLIER * typical).max(OUTLIER_FLOOR);
-    for (w, s) in weights.iter_mut().zip(&shifts) {
-        *w = if *s <= limit { 1.0 } else { 0.0 };
+/// Sets the weight of every patch that disagrees with the others to 0.
+fn judge(sums: &[PatchSums], gain: f64, weights: &mut [f64]) {
+    let shifts: Vec<f64> = sums.iter().map(|s| shift(s, gain)).collect();
+    let alike = |s: &PatchSums| s.count > 0.0 && correlation(s) >= ALIKE;
+    let mut seen: Vec<f32> =
+        sums.iter().zip(&shifts).filter(|(s, _)| alike(s)).map(|(_, &shift)| shift as f32).collect();
+    let limit = (OUTLIER * f64::from(super::background::median(&mut seen))).max(OUTLIER_FLOOR);
+    for ((w, s), shift) in weights.iter_mut().zip(sums).zip(&shifts) {
+        *w = if alike(s) && *shift <= limit { 1.0 } else { 0.0 };
     }
-    typical
-}
-
-/// The shift, px, that would align a patch on its own; infinite for one that is left out.
-fn residual(s: &PatchSums, gain: f64) -> f64 {
-    let n = f64::from(s.count);
-    if n <= 0.0 {
-        return f64::INFINITY;
-    }
-    let [i, _, t, _, _] = s.it.map(f64::from);
-    let e_mean = (gain * t - i) / n;
-    let [xx, xy, yy] = s.gg[0].map(f64::from);
-    let pull =
-        |k: usize| gain * f64::from(s.gt[0][k]) - f64::from(s.gi[0][k]) - f64::from(s.g[0][k]) * e_mean;
-    let (bx, by) = (pull(0), pull(1));
-    let det = xx * yy - xy * xy;
-    if det <= 0.0 {
-        return f64::INFINITY;
-    }
-    ((yy * bx - xy * by) / det).hypot((xx * by - xy * bx) / det)
 }

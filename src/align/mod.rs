@@ -8,12 +8,14 @@ use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::kernels::gray::{GrayParams, gray};
 use crate::kernels::tiles::{BIN, RECORD, Tile, TilesParams, tiles};
+use accept::plausible;
 use background::Background;
 use bytemuck::cast_slice_mut;
 use level::{Fit, Level, Plane, Scratch, Until};
 use motion::{IDENTITY, Mat3, Model, Motion, apply, compose, inverse};
 use select::Field;
 
+pub mod accept;
 pub mod background;
 pub mod ecc;
 pub mod level;
@@ -23,19 +25,17 @@ pub mod select;
 
 /// Patches of the coarse level: each covers 16 times the area of a fine one.
 const COARSE_PATCHES: usize = 192;
+/// Patches that a coarse fit needs: it has up to four parameters.
+const COARSE_LEAST: usize = 5;
 /// Poses that the prediction looks back over.
 const HISTORY: usize = 8;
 /// Overlap with the template under which `previous` hands over to a recent frame.
 const HAND_OVER: f64 = 0.6;
-/// Overlap with the canvas under which a frame has left the field.
-const LEAST_OVERLAP: f64 = 0.3;
-/// Correlation over the patches that a pose must reach. Frames of one field reach 0.8 to 0.99 (0.55 for the
-/// faintest fields), a field that is not the same stays under 0.2.
-const LEAST_CORRELATION: f64 = 0.4;
-/// Median residual shift of the patches that a pose may leave, px: a wrong pose leaves 2 to 4.
-const MOST_SCATTER: f64 = 1.0;
-/// Change of scale that a telescope can plausibly show between two frames.
-const MOST_SCALE: f64 = 1.1;
+/// A new template must correlate, with the old one, this share of what recent frames do: a clouded frame would spoil
+/// all that follow.
+const AS_GOOD: f64 = 0.97;
+/// And show this share of the old one's stars.
+const AS_MANY: f64 = 0.7;
 /// Phase correlation peaks under this are noise, standard deviations.
 const LEAST_PEAK: f64 = 6.0;
 /// Kept patches that a homography needs, an affine map, a similarity, a Euclidean map.
@@ -91,7 +91,6 @@ struct Template<B: Backend> {
     fine: Level<B>,
     /// Reference px to template px.
     from_reference: Mat3,
-    stars: bool,
     spectrum: phase::Spectrum,
 }
 
@@ -106,8 +105,8 @@ pub struct Aligner<B: Backend> {
     table: B::Buffer,
     binned: B::Buffer,
     template: Option<Template<B>>,
-    /// The last poses, newest last.
-    poses: Vec<Mat3>,
+    /// The last poses and their correlations, newest last.
+    poses: Vec<(Mat3, f64)>,
 }
 
 impl<B: Backend> Aligner<B> {
@@ -169,7 +168,7 @@ impl<B: Backend> Aligner<B> {
     /// # Errors
     /// Where the device fails.
     pub fn set_reference(&mut self, backend: &mut B, view: &View) -> Result<()> {
-        self.poses = vec![IDENTITY];
+        self.poses = vec![(IDENTITY, 1.0)];
         self.set_template(backend, view, IDENTITY)
     }
 
@@ -183,7 +182,6 @@ impl<B: Backend> Aligner<B> {
             fine: Level::new(backend, &mut self.scratch, (fine, window), &self.gray, spots, sky)?,
             coarse: Level::new(backend, &mut self.scratch, (coarse, 0.0), &self.binned, &few, sky)?,
             from_reference,
-            stars: view.field.stars,
             spectrum: self.spectrum(backend, view)?,
         };
         self.template = Some(template);
@@ -201,7 +199,7 @@ impl<B: Backend> Aligner<B> {
         for y in 0..h {
             for x in 0..w {
                 let at = |dx: usize, dy: usize| {
-                    let (x, y) = ((2 * x + dx).min(plane.width), (2 * y + dy).min(plane.height));
+                    let (x, y) = ((2 * x + dx).min(plane.width - 1), (2 * y + dy).min(plane.height - 1));
                     px.get(y * plane.stride + x).map_or(0.0, |&v| f32::from(v))
                 };
                 let side = (2 * BIN) as f64;
@@ -226,21 +224,25 @@ impl<B: Backend> Aligner<B> {
             Ok(pose) => pose,
             Err(reason) => return Ok(Err(reason)),
         };
-        self.poses.push(pose.homography);
+        if self.align_to == AlignTo::Previous && self.hands_over(view, &pose) {
+            self.set_template(backend, view, pose.homography)?;
+        }
+        self.poses.push((pose.homography, pose.correlation));
         if self.poses.len() > HISTORY + 1 {
             self.poses.remove(0);
         }
-        let left = self.template.as_ref().map(|t| {
-            let to_reference = inverse(&t.from_reference).unwrap_or(IDENTITY);
-            self.overlap(&compose(&pose.homography, &to_reference))
-        });
-        if self.align_to == AlignTo::Previous
-            && left.is_some_and(|o| o < HAND_OVER)
-            && !view.field.spots.is_empty()
-        {
-            self.set_template(backend, view, pose.homography)?;
-        }
         Ok(Ok(pose))
+    }
+
+    /// Whether the frame at hand becomes the template: the old one is out of sight, and this one is as good as any.
+    fn hands_over(&self, view: &View, pose: &Pose) -> bool {
+        let Some(template) = &self.template else { return false };
+        let to_reference = inverse(&template.from_reference).unwrap_or(IDENTITY);
+        let mut recent: Vec<f32> = self.poses.iter().map(|p| p.1 as f32).collect();
+        let usual = f64::from(background::median(&mut recent));
+        self.overlap(&compose(&pose.homography, &to_reference)) < HAND_OVER
+            && pose.correlation >= AS_GOOD * usual
+            && view.field.spots.len() as f64 >= AS_MANY * template.fine.len() as f64
     }
 
     /// Tries one start after another.
@@ -261,7 +263,8 @@ impl<B: Backend> Aligner<B> {
         for start in ["predicted", "last", "phase"] {
             let from = match start {
                 "predicted" => Some(self.predicted()),
-                "last" => self.poses.last().copied(),
+                // With one pose known, the prediction was just that.
+                "last" => self.poses.last().filter(|_| self.poses.len() > 1).map(|p| p.0),
                 _ => {
                     self.phase_start(backend, view, template)?.map(|m| compose(&m, &template.from_reference))
                 }
@@ -270,7 +273,10 @@ impl<B: Backend> Aligner<B> {
             match self.refine(backend, view, template, &compose(&from, &to_reference)) {
                 Ok((fit, iterations)) => {
                     let homography = compose(&fit.map, &template.from_reference);
-                    match self.plausible(&fit, &homography) {
+                    let (gray, sky) = (&self.gray, &view.background);
+                    let ask = (&fit.map, fit.gain);
+                    let votes = template.fine.votes(backend, &mut self.scratch, gray, sky, ask)?;
+                    match plausible(fit.correlation, votes, &homography, self.overlap(&homography)) {
                         Ok(()) => {
                             let correlation = fit.correlation;
                             return Ok(Ok(Pose { homography, correlation, iterations, start }));
@@ -292,11 +298,11 @@ impl<B: Backend> Aligner<B> {
     /// The pose of constant motion, from the mean step of the last poses.
     fn predicted(&self) -> Mat3 {
         match (self.poses.first(), self.poses.last()) {
-            (Some(first), Some(last)) if self.poses.len() > 1 => {
+            (Some((first, _)), Some((last, _))) if self.poses.len() > 1 => {
                 let steps = (self.poses.len() - 1) as f64;
                 std::array::from_fn(|k| last[k] + (last[k] - first[k]) / steps)
             }
-            (_, Some(last)) => *last,
+            (_, Some((last, _))) => *last,
             _ => IDENTITY,
         }
     }
@@ -322,7 +328,7 @@ impl<B: Backend> Aligner<B> {
         let coarse = &template.coarse;
         let mut map = *start;
         let mut iterations = 0;
-        if coarse.len() >= ENOUGH[2].1 {
+        if coarse.len() >= COARSE_LEAST {
             let plane = coarse.plane();
             let motion = self.motion.min(Motion::Similarity);
             let model = Model::new(motion, plane.width, plane.height);
@@ -332,45 +338,16 @@ impl<B: Backend> Aligner<B> {
             map = plane.unscaled(&fit.map);
         }
         let fine = &template.fine;
-        let model = Model::new(lowered(self.motion, fine.len(), template.stars), self.width, self.height);
+        let model = Model::new(lowered(self.motion, fine.len()), self.width, self.height);
         let mut fit = fine.fit(backend, &mut self.scratch, &self.gray, sky, (&model, &map), FINE)?;
         iterations += fit.iterations;
-        let motion = lowered(self.motion, fit.kept, template.stars);
+        let motion = lowered(self.motion, fit.kept);
         if motion != model.motion {
             let model = Model::new(motion, self.width, self.height);
             fit = fine.fit(backend, &mut self.scratch, &self.gray, sky, (&model, &fit.map), FINE)?;
             iterations += fit.iterations;
         }
         Ok((fit, iterations))
-    }
-
-    /// Whether a pose can be believed.
-    fn plausible(&self, fit: &Fit, homography: &Mat3) -> std::result::Result<(), String> {
-        let overlap = self.overlap(homography);
-        let scale = (homography[0] * homography[4] - homography[1] * homography[3]).abs().sqrt();
-        if fit.correlation < LEAST_CORRELATION {
-            return Err(format!(
-                "no alignment found: best correlation {:.2}, {LEAST_CORRELATION} is needed",
-                fit.correlation
-            ));
-        }
-        if fit.scatter > MOST_SCATTER {
-            return Err(format!(
-                "no alignment found: the stars disagree by {:.1} px, {MOST_SCATTER} px is allowed",
-                fit.scatter
-            ));
-        }
-        if !(1.0 / MOST_SCALE..=MOST_SCALE).contains(&scale) {
-            return Err(format!("implausible alignment: scale {scale:.3}"));
-        }
-        if overlap < LEAST_OVERLAP {
-            return Err(format!(
-                "the frame has left the field: {:.0} % overlap, {:.0} % is needed",
-                overlap * 100.0,
-                LEAST_OVERLAP * 100.0
-            ));
-        }
-        Ok(())
     }
 
     /// Share of the canvas that a frame with pose `m` covers.
@@ -390,8 +367,7 @@ impl<B: Backend> Aligner<B> {
 }
 
 /// The model that `kept` patches can carry: no wild homography from a few stars.
-fn lowered(motion: Motion, kept: usize, stars: bool) -> Motion {
-    let _ = stars;
+fn lowered(motion: Motion, kept: usize) -> Motion {
     let allowed =
         ENOUGH.iter().find(|(_, needed)| kept >= *needed).map_or(Motion::Translation, |(motion, _)| *motion);
     motion.min(allowed)
