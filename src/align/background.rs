@@ -5,7 +5,7 @@ use crate::kernels::tiles::{TILE, Tile};
 /// Tiles of a mesh cell's side: 64 px, wide enough that stars do not reach the median.
 const CELL: usize = 4;
 /// Mean |difference| of neighbouring pixels of Gaussian noise, in standard deviations: 2 / sqrt(pi).
-const MEAN_DIFFERENCE: f64 = std::f64::consts::FRAC_2_SQRT_PI;
+pub const MEAN_DIFFERENCE: f64 = std::f64::consts::FRAC_2_SQRT_PI;
 
 /// A smooth background: one value a cell of 64x64 px, bilinear in between. Gray units.
 #[derive(Clone, Debug)]

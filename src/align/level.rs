@@ -23,6 +23,8 @@ const OUTLIER_FLOOR: f64 = 0.15;
 
 /// Most that the map's denominator may change across a patch.
 const FLAT: f64 = 0.05;
+/// A fit whose last step still moves a corner further than this, px, has found nothing.
+const SETTLED: f64 = 0.05;
 /// Once no corner moves further than this, px, a patch's own residual shift means something.
 const NEAR: f64 = 0.6;
 
@@ -104,6 +106,8 @@ pub struct Fit {
     pub gain: f64,
     /// Iterations made.
     pub iterations: u32,
+    /// Whether the map stood still in the end.
+    pub settled: bool,
     /// Patches kept as no outliers.
     pub kept: usize,
 }
@@ -200,7 +204,8 @@ impl<B: Backend> Level<B> {
     ) -> Result<Fit> {
         let mut p = model.params(start);
         let mut weights = vec![1.0; self.centres.len()];
-        let mut fit = Fit { map: *start, correlation: -1.0, gain: 0.0, iterations: 0, kept: 0 };
+        let mut fit =
+            Fit { map: *start, correlation: -1.0, gain: 0.0, iterations: 0, settled: false, kept: 0 };
         let mut judged = false;
         for _ in 0..until.most {
             let map = model.map(&p);
@@ -214,6 +219,7 @@ impl<B: Backend> Level<B> {
             fit.correlation = step.correlation;
             fit.gain = step.gain;
             let moved = self.moved(&map, &model.map(&p));
+            fit.settled = moved < SETTLED;
             if !moved.is_finite() || moved > (self.plane.width + self.plane.height) as f64 {
                 return Err(Error::Singular);
             }

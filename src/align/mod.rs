@@ -271,6 +271,9 @@ impl<B: Backend> Aligner<B> {
             };
             let Some(from) = from else { continue };
             match self.refine(backend, view, template, &compose(&from, &to_reference)) {
+                Ok((fit, _)) if !fit.settled => {
+                    reason = "no alignment found: the fit does not settle".into();
+                }
                 Ok((fit, iterations)) => {
                     let homography = compose(&fit.map, &template.from_reference);
                     let (gray, sky) = (&self.gray, &view.background);

@@ -1,6 +1,6 @@
 //! Which pixels alignment looks at: neighbourhoods of stars; where there are none, the strongest gradients.
 
-use super::background::{Background, tile_area};
+use super::background::{Background, MEAN_DIFFERENCE, tile_area};
 use crate::kernels::tiles::{TILE, Tile};
 
 /// A star stands out of the background by this many standard deviations of the noise; the brightest of a tile's
@@ -8,6 +8,11 @@ use crate::kernels::tiles::{TILE, Tile};
 const STAR_SIGMA: f64 = 5.0;
 /// A star fills little of its tile: mean over peak, both above the background. FWHM 8 px gives 0.28.
 const STAR_FILL: f64 = 0.3;
+/// Mean gradient, in standard deviations of the noise, from which a tile shows structure: noise alone makes 1.13, and
+/// 0.06 more or less in a tile.
+const STRUCTURE: f64 = 1.6;
+/// In a star field at least one in so many bright tiles holds a star; the others are nebula, or a star's skirts.
+const STAR_SHARE: usize = 6;
 /// With fewer stars than this the strongest gradients are used.
 const FEW_STARS: usize = 8;
 /// Smallest noise that is believed, gray units: frames without any noise (synthetic ones) have some structure.
@@ -43,7 +48,7 @@ pub struct Field {
 #[must_use]
 pub fn choose(table: &[Tile], sky: &Background, width: usize, height: usize) -> Field {
     let (stars, bright) = stars(table, sky, width, height);
-    if stars.len() >= FEW_STARS && stars.len() * 2 >= bright {
+    if stars.len() >= FEW_STARS && stars.len() * STAR_SHARE >= bright {
         return Field { stars: true, spots: spread(stars, width, height, MOST) };
     }
     let gradients = gradients(table, sky, width, height);
@@ -70,11 +75,14 @@ fn stars(table: &[Tile], sky: &Background, width: usize, height: usize) -> (Vec<
             let (x, y) = peak(tx, ty);
             let [level, ..] = sky.at(x as f64, y as f64);
             let score = f64::from(tile.peak()) - level;
-            if score < STAR_SIGMA * noise {
+            // On a bright disc or a landscape the noise is the tile's own.
+            let area = tile_area(tx, ty, width, height) as f64;
+            let own = f64::from(tile.grad_x + tile.grad_y) / (2.0 * area) / MEAN_DIFFERENCE;
+            if score < STAR_SIGMA * noise.max(own) {
                 continue;
             }
             bright += 1;
-            let mean = f64::from(tile.sum) / tile_area(tx, ty, width, height) as f64 - level;
+            let mean = f64::from(tile.sum) / area - level;
             // The same star seen from the tile beside it, where it is brighter.
             let shadowed = (ty.saturating_sub(1)..(ty + 2).min(tiles_y)).any(|ny| {
                 (tx.saturating_sub(1)..(tx + 2).min(tiles_x)).any(|nx| {
@@ -103,7 +111,7 @@ fn gradients(table: &[Tile], sky: &Background, width: usize, height: usize) -> V
             continue;
         }
         let score = f64::from(tile.grad_x.min(tile.grad_y)) / (TILE * TILE) as f64;
-        if score > sky.noise.max(NOISE_FLOOR) {
+        if score > STRUCTURE * sky.noise.max(NOISE_FLOOR) {
             out.push(Spot { x: x as i32, y: y as i32, score });
         }
     }
