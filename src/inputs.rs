@@ -65,11 +65,12 @@ pub struct Darks {
     pub buffers: Vec<Vec<u32>>,
 }
 
-/// The master dark, if there are darks and `stop` was not set on the way.
+/// The master dark, if there are darks and `stop` was not set on the way. Darks that cannot be read, or differ in size
+/// or type from the first that can, are left out with a line.
 ///
 /// # Errors
 /// [`Error::NoFolder`] where a folder that was asked for does not exist; [`Error::NothingStacked`] where it holds no
-/// readable dark; [`Error::Mismatch`] where the darks differ in size.
+/// readable dark.
 pub fn master(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Darks> {
     let asked = config.dark.is_some();
     let path = config.dark.clone().unwrap_or_else(|| DARK.into());
@@ -89,11 +90,8 @@ pub fn master(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Dar
         if stop.load(Ordering::Relaxed) {
             return Ok(Darks::default());
         }
-        match dark {
-            Ok(dark) => {
-                let buffer = builder.push(dark)?;
-                decoder.recycle(buffer);
-            }
+        match dark.and_then(|dark| builder.push(dark)) {
+            Ok(buffer) => decoder.recycle(buffer),
             Err(e) => report.warn(&format!("dark left out: {}", short(&e, &file))),
         }
     }

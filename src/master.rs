@@ -81,7 +81,7 @@ impl Builder {
     pub fn push(&mut self, dark: Frame) -> Result<Vec<u32>> {
         let first = *self.shape.get_or_insert(dark.shape);
         if first != dark.shape {
-            let what = format!("dark does not match the first one: expected {first}, got {}", dark.shape);
+            let what = format!("expected {first} as the first dark, got {}", dark.shape);
             return Err(Error::Mismatch { what, path: dark.path });
         }
         self.frames += 1;

@@ -142,6 +142,31 @@ fn darks_that_do_not_fit_are_refused() {
     place.stack("--no-align --dark none").exits(1);
 }
 
+/// Promise: a dark of another size than the first readable one is left out like a damaged one, with a line that names
+/// both sizes; the others make the master.
+#[test]
+fn a_dark_of_another_size_is_left_out() {
+    let place = Place::new();
+    flats(&place, &[10, 20, 30]);
+    place.folder("dark");
+    std::fs::write(place.path("dark/dark_0.png"), b"nonsense").expect("write");
+    write_png8(&place.path("dark/dark_1.png"), &flat(4));
+    write_png8(&place.path("dark/dark_2.png"), &Picture::new(10, 20, 3, vec![200; 600]));
+    write_png8(&place.path("dark/dark_3.png"), &flat(6));
+    for master in ["peak-mean", "mean", "median", "sigma"] {
+        let run = place.stack(&format!("--no-align --master {master} --method mean --format tiff")).exits(0);
+        let lines: Vec<_> = run.err.lines().filter(|l| l.contains("dark_2.png")).collect();
+        assert!(
+            lines.len() == 1 && ["left out", "20x10", "10x20"].iter().all(|part| lines[0].contains(part)),
+            "{master}: {}",
+            run.err
+        );
+        assert!(run.out.contains("2 frames"), "{master}: {}", run.out);
+        let mean = common::picture::read_tiff(&place.path("output/MEAN.tiff"));
+        assert!((mean.data[0] * 255.0 - 15.0).abs() < 1e-3, "{master}: {}", mean.data[0] * 255.0);
+    }
+}
+
 /// Promise: an output folder that cannot be made or written to is exit code 1, in one line that names it.
 #[test]
 fn an_unwritable_output_folder_is_exit_1() {
