@@ -24,7 +24,7 @@ pub fn lights(config: &Config) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
             let listing = io::list_images(path)?;
             images.extend(listing.images);
             passed.extend(listing.passed_over);
-        } else if config.input.len() == 1 && !path.exists() && !io::is_image(path) {
+        } else if !path.exists() && !io::is_image(path) {
             return Err(Error::NoFolder { what: "input", path: path.clone() });
         } else if io::is_image(path) {
             // A file that does not exist becomes a rejected frame like any other that cannot be read.
