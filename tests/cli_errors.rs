@@ -184,7 +184,8 @@ fn an_unwritable_output_folder_is_exit_1() {
     }
 }
 
-/// The same for a folder without write permission; root may write there all the same.
+/// The same for a folder without write permission. Root may write there all the same, so for root it is a path that
+/// nobody can make: one under a file.
 #[cfg(unix)]
 #[test]
 fn a_read_only_output_folder_is_exit_1() {
@@ -195,12 +196,17 @@ fn a_read_only_output_folder_is_exit_1() {
     let locked = place.folder("locked");
     std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o555)).expect("chmod");
     if std::fs::write(locked.join("probe"), "").is_ok() {
-        let _ =
-            writeln!(std::io::stderr(), "\n*** root writes anywhere: a read-only folder is not tested ***");
+        let text =
+            "\n*** ROOT WRITES ANYWHERE: A PATH UNDER A FILE IS TESTED INSTEAD OF A READ-ONLY FOLDER ***";
+        let _ = writeln!(std::io::stderr(), "{text}");
+        let run = place.stack("--no-align -o locked/probe/out").exits(1);
+        assert!(run.err.contains("locked/probe/out"), "{}", run.err);
+        assert_eq!(place.names("locked"), ["probe"]);
         return;
     }
     let run = place.stack("--no-align -o locked").exits(1);
     assert!(run.err.contains("locked"), "{}", run.err);
+    assert!(place.names("locked").is_empty());
 }
 
 /// Promise: an output that fails is exit code 1 and names the file; the other outputs are written all the same, and
