@@ -23,6 +23,8 @@ const PEDESTAL: f32 = 0.05;
 pub struct Setup {
     /// Size and sample type of every frame.
     pub shape: Shape,
+    /// The level that stands for 1, for the whole night.
+    pub white: f32,
     /// The rules, each once.
     pub methods: Vec<Method>,
     /// Align the frames; false: they are stacked as they lie, or as given poses say.
@@ -152,7 +154,7 @@ impl<B: Backend> Engine<B> {
     /// The level that is shown as 1.
     #[must_use]
     pub fn white(&self) -> f32 {
-        self.setup.shape.sample.white()
+        self.setup.white
     }
 
     /// Stacks a frame, which must have the setup's shape, under `given` or the pose that alignment finds.
@@ -201,7 +203,7 @@ impl<B: Backend> Engine<B> {
         let Some(aligner) = &mut self.aligner else {
             return Ok(Ok(Pose { start: "none", ..unmoved }));
         };
-        let Shape { width, height, channels, sample } = self.setup.shape;
+        let Shape { width, height, channels, .. } = self.setup.shape;
         let format = self.plan.format;
         let p = GrayParams {
             row0: 0,
@@ -211,7 +213,7 @@ impl<B: Backend> Engine<B> {
             stride: stride(width) as u32,
             channels: channels as u32,
             store: format.store as u32,
-            scale: GrayParams::scale(format.unit, sample.white()),
+            scale: GrayParams::scale(format.unit, self.setup.white),
         };
         let start = Instant::now();
         let view = aligner.look(&mut self.backend, &p, &self.planes)?;
@@ -228,14 +230,13 @@ impl<B: Backend> Engine<B> {
     }
 
     fn accumulate(&mut self, homography: &Mat3) -> Result<()> {
-        let Shape { width, height, channels, sample } = self.setup.shape;
+        let Shape { width, height, channels, .. } = self.setup.shape;
+        let white = self.setup.white;
         self.stacked += 1;
         let pose = acc::Pose::new(homography, width, height);
         let signed = self.plan.mode == Mode::Signed;
         // `mean` takes no pedestal, the others do: rules that differ in it go in passes of their own.
-        for (pedestal, counted) in
-            [(if signed { PEDESTAL * sample.white() } else { 0.0 }, false), (0.0, true)]
-        {
+        for (pedestal, counted) in [(if signed { PEDESTAL * white } else { 0.0 }, false), (0.0, true)] {
             let alike = |m: Method| !signed && !counted || signed && m.coverage() == counted;
             let chosen: Vec<Method> = self.states.iter().map(|s| s.method).filter(|m| alike(*m)).collect();
             for slots in chosen.chunks(acc::SLOTS) {
@@ -251,7 +252,7 @@ impl<B: Backend> Engine<B> {
                     slots: slots.len() as u32,
                     unit: self.plan.format.unit,
                     n: self.stacked as f32,
-                    white: sample.white(),
+                    white,
                     pedestal,
                     op,
                     pad: [0; 3],

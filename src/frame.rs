@@ -1,6 +1,10 @@
 //! A frame on the host: samples in the file's own type, interleaved, row-major, in sensor coordinates.
 
+use rayon::prelude::*;
 use std::path::PathBuf;
+
+/// Floats up to this maximum are in units of white = 1; stretched pictures overshoot 1 a little.
+const UNIT_MAX: f32 = 1.5;
 
 /// The type of a sample as the file stores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,7 +14,7 @@ pub enum SampleType {
     U8 = 0,
     /// 16 bits, 0..=65535.
     U16 = 1,
-    /// 32-bit float, level units.
+    /// 32-bit float, in the unit that the first of them decides: see [`SampleType::white`].
     F32 = 2,
 }
 
@@ -25,11 +29,13 @@ impl SampleType {
         }
     }
 
-    /// The level that stands for the 1 of the accumulation rules.
+    /// The level that stands for the 1 of the accumulation rules, where `maximum` gives the largest of the samples,
+    /// which only floats need: 1 where it is at most 1.5, else 65535.
     #[must_use]
-    pub const fn white(self) -> f32 {
+    pub fn white(self, maximum: impl FnOnce() -> f32) -> f32 {
         match self {
             SampleType::U8 => 255.0,
+            SampleType::F32 if maximum() <= UNIT_MAX => 1.0,
             SampleType::U16 | SampleType::F32 => 65535.0,
         }
     }
@@ -112,6 +118,13 @@ impl Frame {
         &bytemuck::cast_slice(&self.words)[..self.shape.bytes()]
     }
 
+    /// The white level that this frame decides where it is the first of a night; later ones take it over, whatever
+    /// their own maximum: one satellite must not change the unit of a frame.
+    #[must_use]
+    pub fn white(&self) -> f32 {
+        self.shape.sample.white(|| maximum(bytemuck::cast_slice(&self.words)))
+    }
+
     /// Sample number `k` (interleaved order) in level units.
     #[must_use]
     pub fn level(&self, k: usize) -> f32 {
@@ -121,4 +134,10 @@ impl Frame {
             SampleType::F32 => bytemuck::cast_slice::<u32, f32>(&self.words)[k],
         }
     }
+}
+
+/// The largest of finite `levels`, found on all cores.
+#[must_use]
+pub fn maximum(levels: &[f32]) -> f32 {
+    levels.par_iter().copied().reduce(|| f32::MIN, f32::max)
 }

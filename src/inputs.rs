@@ -24,7 +24,7 @@ pub fn lights(config: &Config) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
             let listing = io::list_images(path)?;
             images.extend(listing.images);
             passed.extend(listing.passed_over);
-        } else if config.input.len() == 1 && !path.exists() && !io::is_image(path) {
+        } else if !path.exists() && !io::is_image(path) {
             return Err(Error::NoFolder { what: "input", path: path.clone() });
         } else if io::is_image(path) {
             // A file that does not exist becomes a rejected frame like any other that cannot be read.
@@ -65,11 +65,12 @@ pub struct Darks {
     pub buffers: Vec<Vec<u32>>,
 }
 
-/// The master dark, if there are darks and `stop` was not set on the way.
+/// The master dark, if there are darks and `stop` was not set on the way. Darks that cannot be read, or differ in size
+/// or type from the first that can, are left out with a line.
 ///
 /// # Errors
 /// [`Error::NoFolder`] where a folder that was asked for does not exist; [`Error::NothingStacked`] where it holds no
-/// readable dark; [`Error::Mismatch`] where the darks differ in size.
+/// readable dark.
 pub fn master(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Darks> {
     let asked = config.dark.is_some();
     let path = config.dark.clone().unwrap_or_else(|| DARK.into());
@@ -89,11 +90,8 @@ pub fn master(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Dar
         if stop.load(Ordering::Relaxed) {
             return Ok(Darks::default());
         }
-        match dark {
-            Ok(dark) => {
-                let buffer = builder.push(dark)?;
-                decoder.recycle(buffer);
-            }
+        match dark.and_then(|dark| builder.push(dark)) {
+            Ok(buffer) => decoder.recycle(buffer),
             Err(e) => report.warn(&format!("dark left out: {}", short(&e, &file))),
         }
     }

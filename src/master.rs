@@ -1,7 +1,7 @@
 //! Master darks: several dark frames made into one, sample by sample.
 
 use crate::error::{Error, Result};
-use crate::frame::{Frame, SampleType, Shape};
+use crate::frame::{Frame, SampleType, Shape, maximum};
 use crate::kernels::calibrate::Mode;
 use crate::kernels::{PlaneFormat, Store, stride};
 use rayon::prelude::*;
@@ -46,6 +46,17 @@ pub struct Master {
     pub frames: usize,
 }
 
+impl Master {
+    /// The level of the darks that stands for 1, under lights where 1 is the level `white`. Floats under floats are in
+    /// the lights' unit, however small a dark's maximum is; under integers their own maximum decides it.
+    fn white(&self, lights: SampleType, white: f32) -> f32 {
+        match (lights, self.shape.sample) {
+            (SampleType::F32, SampleType::F32) => white,
+            (_, own) => own.white(|| maximum(&self.levels)),
+        }
+    }
+}
+
 /// Collects darks.
 pub struct Builder {
     rule: MasterRule,
@@ -70,7 +81,7 @@ impl Builder {
     pub fn push(&mut self, dark: Frame) -> Result<Vec<u32>> {
         let first = *self.shape.get_or_insert(dark.shape);
         if first != dark.shape {
-            let what = format!("dark does not match the first one: expected {first}, got {}", dark.shape);
+            let what = format!("expected {first} as the first dark, got {}", dark.shape);
             return Err(Error::Mismatch { what, path: dark.path });
         }
         self.frames += 1;
@@ -185,12 +196,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan for lights of `shape` with an optional master. Working planes are as narrow as the arithmetic allows:
+    /// The plan for lights of `shape`, whose level `white` stands for 1, with an optional master. Working planes are as narrow as the arithmetic allows:
     /// the samples' own type without a dark; 16-bit fixed point where every dark sample is exact in it; else f32.
     ///
     /// # Errors
     /// [`Error::Usage`] where the master's size or channels do not fit the lights.
-    pub fn new(shape: Shape, master: Option<&Master>, rule: DarkRule) -> Result<Plan> {
+    pub fn new(shape: Shape, white: f32, master: Option<&Master>, rule: DarkRule) -> Result<Plan> {
         let own = match shape.sample {
             SampleType::U8 => Store::U8,
             SampleType::U16 => Store::U16,
@@ -207,7 +218,7 @@ impl Plan {
                  camera and size, or none"
             )));
         }
-        let scale = shape.sample.white() / m.sample.white();
+        let scale = white / master.white(shape.sample, white);
         let fixed = if shape.sample == SampleType::U8 { FIXED_8 } else { 1.0 };
         let exact = if rule == DarkRule::Guarded && shape.sample != SampleType::F32 {
             whole_planes(master, scale * fixed)
@@ -330,15 +341,15 @@ mod tests {
     fn planes_are_narrow_only_where_that_is_exact() {
         let shape = dark(&[1, 2, 3]).shape;
         let exact = Master { shape, levels: vec![107.5, 0.25, 3.0], frames: 3 };
-        let plan = Plan::new(shape, Some(&exact), DarkRule::Guarded).expect("fits");
+        let plan = Plan::new(shape, 255.0, Some(&exact), DarkRule::Guarded).expect("fits");
         assert_eq!((plan.mode, plan.shift, plan.format.store), (Mode::Fixed, 8, Store::U16));
         assert_eq!(plan.dark[0][0], (107 * 256 + 128) | 64 << 16);
         let third = Master { shape, levels: vec![1.0 / 3.0, 0.0, 0.0], frames: 3 };
-        let plan = Plan::new(shape, Some(&third), DarkRule::Guarded).expect("fits");
+        let plan = Plan::new(shape, 255.0, Some(&third), DarkRule::Guarded).expect("fits");
         assert_eq!((plan.mode, plan.format.store), (Mode::Guarded, Store::F32));
-        let plan = Plan::new(shape, Some(&exact), DarkRule::Signed).expect("fits");
+        let plan = Plan::new(shape, 255.0, Some(&exact), DarkRule::Signed).expect("fits");
         assert_eq!(plan.mode, Mode::Signed);
         let other = Shape { width: 4, ..shape };
-        assert!(Plan::new(other, Some(&exact), DarkRule::Guarded).is_err());
+        assert!(Plan::new(other, 255.0, Some(&exact), DarkRule::Guarded).is_err());
     }
 }

@@ -126,12 +126,14 @@ impl<B: Backend> Run<'_, B> {
     /// Allocates everything, now that the frames' shape is known.
     fn begin(&mut self, first: &Frame) -> Result<Night<B>> {
         let config = self.config;
-        let plan = Plan::new(first.shape, self.master.take().as_ref(), config.dark_rule)?;
+        let white = first.white();
+        let plan = Plan::new(first.shape, white, self.master.take().as_ref(), config.dark_rule)?;
         let Some(backend) = self.backend.take() else {
             return Err(Error::Gpu("the backend is gone".into()));
         };
         let setup = |methods: &[Method]| Setup {
             shape: first.shape,
+            white,
             methods: methods.to_vec(),
             align: config.align && config.poses.is_none(),
             motion: config.motion,

@@ -191,3 +191,73 @@ fn mean_is_the_mean() {
         }
     }
 }
+
+/// Writes a gray float TIFF of 20x10 samples: all `level`, the one in the middle `middle`.
+fn float(place: &Place, name: &str, level: f32, middle: f32) {
+    let mut data = vec![level; 200];
+    data[MIDDLE] = middle;
+    livestack::io::write_tiff_f32(&place.path(name), 20, 10, 1, &data).expect("write");
+}
+
+/// The sample of [`float`] that differs.
+const MIDDLE: usize = 110;
+
+/// Promise: the unit of floats (white 1 where the maximum is at most 1.5, else 65535) is the first frame's for the
+/// whole night: one bright pixel in a later frame does not change what its other samples mean.
+#[test]
+fn the_first_frame_decides_the_unit_of_floats() {
+    for backend in backends() {
+        for (first, second, level, middle) in
+            [(0.25, 2.0, 0.25, 1.125), (2.0, 0.25, 0.25 / 65535.0, 1.125 / 65535.0)]
+        {
+            let place = Place::new();
+            place.folder("input");
+            float(&place, "input/1.tif", 0.25, first);
+            float(&place, "input/2.tif", 0.25, second);
+            place.stack_on(backend, "--no-align --method mean,addcomp --format tiff").exits(0);
+            for rule in ["MEAN", "ADDCOMP"] {
+                let got = read_tiff(&place.path(format!("output/{rule}.tiff")));
+                let mut want = got.map(|_| level);
+                want.data.iter_mut().skip(MIDDLE * got.channels).take(got.channels).for_each(|v| *v = middle);
+                // In units of the expected level: white = 65535 leaves small numbers.
+                let relative = |p: &Picture<f32>| p.map(|v| v / level);
+                assert!(same_stack(&relative(&got), &relative(&want), TOLERANCE), "{backend} {rule} {first}");
+            }
+        }
+    }
+}
+
+/// Promise: a float dark under float lights is in their unit, whatever its own maximum; under integer lights a
+/// maximum of at most 1.5 means white = 1, a larger one white = 65535. Integer darks scale to the lights' white.
+#[test]
+fn float_darks_take_the_unit_of_the_lights() {
+    for backend in backends() {
+        let place = Place::new();
+        float(&place, "large.tif", 20000.0, 20000.0);
+        float(&place, "unit.tif", 0.5, 0.9);
+        float(&place, "small_dark.tif", 1.0, 0.5);
+        float(&place, "unit_dark.tif", 0.2, 2.0);
+        float(&place, "share_dark.tif", 0.2, 0.2);
+        float(&place, "level_dark.tif", 20.0 * 257.0, 20.0 * 257.0);
+        let eight = |name: &str, level: u8| {
+            common::picture::write_png8(&place.path(name), &Picture::new(20, 10, 1, vec![level; 200]));
+        };
+        eight("eight.png", 100);
+        eight("eight_dark.png", 51);
+        for (light, dark, level, middle) in [
+            ("large.tif", "small_dark.tif", 19999.0 / 65535.0, 19999.5 / 65535.0),
+            // Guarded: the hot pixel is above the light's.
+            ("unit.tif", "unit_dark.tif", 0.3, 0.9),
+            ("unit.tif", "eight_dark.png", 0.3, 0.7),
+            ("eight.png", "share_dark.tif", 49.0 / 255.0, 49.0 / 255.0),
+            ("eight.png", "level_dark.tif", 80.0 / 255.0, 80.0 / 255.0),
+        ] {
+            let flags = format!("{light} --dark {dark} --no-align --method mean --format tiff");
+            place.stack_on(backend, &flags).exits(0);
+            let got = read_tiff(&place.path("output/MEAN.tiff"));
+            let mut want = got.map(|_| level);
+            want.data.iter_mut().skip(MIDDLE * got.channels).take(got.channels).for_each(|v| *v = middle);
+            assert!(same_stack(&got, &want, TOLERANCE), "{backend} {light} {dark}: {}", got.data[0]);
+        }
+    }
+}

@@ -142,6 +142,31 @@ fn darks_that_do_not_fit_are_refused() {
     place.stack("--no-align --dark none").exits(1);
 }
 
+/// Promise: a dark of another size than the first readable one is left out like a damaged one, with a line that names
+/// both sizes; the others make the master.
+#[test]
+fn a_dark_of_another_size_is_left_out() {
+    let place = Place::new();
+    flats(&place, &[10, 20, 30]);
+    place.folder("dark");
+    std::fs::write(place.path("dark/dark_0.png"), b"nonsense").expect("write");
+    write_png8(&place.path("dark/dark_1.png"), &flat(4));
+    write_png8(&place.path("dark/dark_2.png"), &Picture::new(10, 20, 3, vec![200; 600]));
+    write_png8(&place.path("dark/dark_3.png"), &flat(6));
+    for master in ["peak-mean", "mean", "median", "sigma"] {
+        let run = place.stack(&format!("--no-align --master {master} --method mean --format tiff")).exits(0);
+        let lines: Vec<_> = run.err.lines().filter(|l| l.contains("dark_2.png")).collect();
+        assert!(
+            lines.len() == 1 && ["left out", "20x10", "10x20"].iter().all(|part| lines[0].contains(part)),
+            "{master}: {}",
+            run.err
+        );
+        assert!(run.out.contains("2 frames"), "{master}: {}", run.out);
+        let mean = common::picture::read_tiff(&place.path("output/MEAN.tiff"));
+        assert!((mean.data[0] * 255.0 - 15.0).abs() < 1e-3, "{master}: {}", mean.data[0] * 255.0);
+    }
+}
+
 /// Promise: an output folder that cannot be made or written to is exit code 1, in one line that names it.
 #[test]
 fn an_unwritable_output_folder_is_exit_1() {
@@ -159,7 +184,8 @@ fn an_unwritable_output_folder_is_exit_1() {
     }
 }
 
-/// The same for a folder without write permission; root may write there all the same.
+/// The same for a folder without write permission. Root may write there all the same, so for root it is a path that
+/// nobody can make: one under a file.
 #[cfg(unix)]
 #[test]
 fn a_read_only_output_folder_is_exit_1() {
@@ -170,12 +196,17 @@ fn a_read_only_output_folder_is_exit_1() {
     let locked = place.folder("locked");
     std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o555)).expect("chmod");
     if std::fs::write(locked.join("probe"), "").is_ok() {
-        let _ =
-            writeln!(std::io::stderr(), "\n*** root writes anywhere: a read-only folder is not tested ***");
+        let text =
+            "\n*** ROOT WRITES ANYWHERE: A PATH UNDER A FILE IS TESTED INSTEAD OF A READ-ONLY FOLDER ***";
+        let _ = writeln!(std::io::stderr(), "{text}");
+        let run = place.stack("--no-align -o locked/probe/out").exits(1);
+        assert!(run.err.contains("locked/probe/out"), "{}", run.err);
+        assert_eq!(place.names("locked"), ["probe"]);
         return;
     }
     let run = place.stack("--no-align -o locked").exits(1);
     assert!(run.err.contains("locked"), "{}", run.err);
+    assert!(place.names("locked").is_empty());
 }
 
 /// Promise: an output that fails is exit code 1 and names the file; the other outputs are written all the same, and

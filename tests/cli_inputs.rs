@@ -94,6 +94,19 @@ fn names_with_spaces_and_umlauts() {
     assert_eq!(place.names("Aus gabe"), ["Plejaden ü_ADD.png", "frames.jsonl"]);
 }
 
+/// Promise: a folder that does not exist is exit code 4 and named, also among others that do: a night must not be
+/// stacked without the half that a typing mistake hides.
+#[test]
+fn a_missing_folder_among_several_is_exit_4() {
+    let place = Place::new();
+    flats(&place, &[10, 20]);
+    for inputs in ["gone", "input gone", "gone input", "input/light_1.png gone input"] {
+        let run = place.stack(&format!("{inputs} --no-align --method add")).exits(4);
+        assert!(run.err.contains("gone") && run.err.lines().count() == 1, "{inputs}: {}", run.err);
+        assert!(!place.path("output").exists(), "{inputs}");
+    }
+}
+
 /// Promise: even a line break in a name breaks neither the records nor the events, each a line of its own; nor does
 /// a name that is not Unicode end the run.
 #[cfg(target_os = "linux")]

@@ -8,6 +8,7 @@ use common::sky::drifting;
 use common::{Place, Run, backends};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Frames of a night that no test waits for.
 const LONG_NIGHT: usize = 3000;
@@ -99,25 +100,52 @@ fn a_closed_pipe_does_not_end_the_run() {
     }
 }
 
-/// Promise: a viewer that reloads an output while it is being replaced sees the old picture or the new one, never a
-/// part: here it reads them over and over while `--debug-frames` run after run replaces them.
+/// The runs that a viewer watches; each replaces every picture.
+const RUNS: usize = 8;
+
+/// Promise: whoever opens a picture while it is replaced sees the old one or the whole new one, never a part and never
+/// nothing. Here runs over different frames replace the same names in turn, `--debug-frames` many of them, while a
+/// viewer reads them without a pause: what it sees must be one of the two, byte by byte.
 #[test]
 fn a_viewer_never_sees_half_a_picture() {
     for backend in backends() {
         let place = Place::new();
         drifting(&place, 6);
-        place.stack_on(backend, "--method addcomp").exits(0);
-        for _ in 0..3 {
-            let mut child = place
-                .command()
-                .args(["stack", "--backend", backend, "--method", "addcomp", "--debug-frames"])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("the program starts");
-            while child.try_wait().expect("status").is_none() {
-                read_png8(&place.path("output/ADDCOMP.png"));
+        let night = |last: usize| {
+            let flags = format!("--no-align --method add,addmean --debug-frames --last {last}");
+            place.stack_on(backend, &flags).exits(0);
+        };
+        let pictures = |names: &[String]| -> Vec<Vec<u8>> {
+            names.iter().map(|n| place.bytes(&format!("output/{n}"))).collect()
+        };
+        night(5);
+        let mut names = place.names("output");
+        names.retain(|n| n.ends_with(".png"));
+        let old = pictures(&names);
+        night(6);
+        let new = pictures(&names);
+        assert!(old.iter().zip(&new).all(|(a, b)| a != b), "{backend}: the nights do not differ");
+        let over = AtomicBool::new(false);
+        let seen = std::thread::scope(|scope| {
+            let viewer = scope.spawn(|| {
+                let mut seen = [0_usize; 2];
+                while !over.load(Ordering::Relaxed) {
+                    for (k, name) in names.iter().enumerate() {
+                        let now = place.bytes(&format!("output/{name}"));
+                        let which = [&old[k], &new[k]].iter().position(|whole| **whole == now);
+                        let which = which
+                            .unwrap_or_else(|| panic!("{backend}: {} bytes of a part of {name}", now.len()));
+                        seen[which] += 1;
+                    }
+                }
+                seen
+            });
+            for run in 0..RUNS {
+                night(5 + run % 2);
             }
-        }
+            over.store(true, Ordering::Relaxed);
+            viewer.join().expect("the viewer saw whole pictures only")
+        });
+        assert!(seen.iter().all(|n| *n > names.len()), "{backend}: it has not seen both: {seen:?}");
     }
 }

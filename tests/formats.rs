@@ -181,17 +181,17 @@ fn tiff_kinds_that_are_not_taken_are_named() {
 }
 
 #[test]
-fn floats_are_brought_to_level_units() {
+fn floats_stay_as_stored_and_the_maximum_decides_white() {
     let float = |values: &[f32]| {
         let file =
             files::tiff::<colortype::Gray32Float>((values.len(), 1), Compression::Uncompressed, values);
         let frame = read("a.tif", &file).unwrap();
-        (0..values.len()).map(|k| frame.level(k)).collect::<Vec<f32>>()
+        (frame.white(), (0..values.len()).map(|k| frame.level(k)).collect::<Vec<f32>>())
     };
-    assert_eq!(float(&[-0.5, 0.25, 1.5]), [-0.5 * 65535.0, 0.25 * 65535.0, 1.5 * 65535.0]);
-    assert_eq!(float(&[-0.5, 0.25, 1.6]), [-0.5, 0.25, 1.6]);
-    assert_eq!(float(&[f32::NAN, f32::INFINITY, 1.0]), [0.0, 0.0, 65535.0]);
-    assert_eq!(float(&[f32::NAN, f32::NEG_INFINITY, 20000.0]), [0.0, 0.0, 20000.0]);
+    assert_eq!(float(&[-0.5, 0.25, 1.5]), (1.0, vec![-0.5, 0.25, 1.5]));
+    assert_eq!(float(&[-0.5, 0.25, 1.6]), (65535.0, vec![-0.5, 0.25, 1.6]));
+    assert_eq!(float(&[f32::NAN, f32::INFINITY, 1.0]), (1.0, vec![0.0, 0.0, 1.0]));
+    assert_eq!(float(&[f32::NAN, f32::NEG_INFINITY, 20000.0]), (65535.0, vec![0.0, 0.0, 20000.0]));
 }
 
 #[test]

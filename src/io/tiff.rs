@@ -15,8 +15,6 @@ use crate::frame::{SampleType, Shape};
 /// Values of the compression and predictor tags: TIFF 6.0, pages 30 and 64.
 const NOT_COMPRESSED: u16 = 1;
 const NO_PREDICTOR: u16 = 1;
-/// Floats up to this maximum are in units of white = 1; stretched pictures overshoot 1 a little.
-const UNIT_MAX: f32 = 1.5;
 
 /// Whether `bytes` begin like a TIFF or BigTIFF file of either byte order.
 pub(super) fn is_tiff(bytes: &[u8]) -> bool {
@@ -24,7 +22,7 @@ pub(super) fn is_tiff(bytes: &[u8]) -> bool {
 }
 
 /// Decodes the first picture of the file `bytes` into `words`. Alpha and other extra samples are dropped;
-/// floats are brought to level units.
+/// floats stay as they are stored, since their unit is the session's to decide.
 pub(super) fn decode(bytes: Vec<u8>, mut words: Vec<u32>) -> Result<Picture, String> {
     let mut decoder = Decoder::new(Cursor::new(&bytes[..])).map_err(words_of)?;
     let mut limits = Limits::default();
@@ -47,7 +45,7 @@ pub(super) fn decode(bytes: Vec<u8>, mut words: Vec<u32>) -> Result<Picture, Str
     }
     samples::seal(&mut words, &shape);
     if shape.sample == SampleType::F32 {
-        to_levels(bytemuck::cast_slice_mut(&mut words));
+        clear_holes(bytemuck::cast_slice_mut(&mut words));
     }
     Ok(Picture { shape, words, tags: tags_of(&mut decoder) })
 }
@@ -162,18 +160,10 @@ fn interleave(planes: &[u8], pixels: &mut [u8], shape: &Shape) {
     }
 }
 
-/// Brings floats to level units: those in units of white = 1 are multiplied by the white level. What is not a
-/// finite number (a masked pixel of some programs) becomes 0, since sums would spread it.
-fn to_levels(levels: &mut [f32]) {
-    let mut max = f32::MIN;
-    for level in levels.iter_mut() {
-        if !level.is_finite() {
-            *level = 0.0;
-        }
-        max = max.max(*level);
-    }
-    if max <= UNIT_MAX {
-        levels.iter_mut().for_each(|level| *level *= SampleType::F32.white());
+/// What is not a finite number (a masked pixel of some programs) becomes 0, since sums would spread it.
+fn clear_holes(levels: &mut [f32]) {
+    for level in levels {
+        *level = if level.is_finite() { *level } else { 0.0 };
     }
 }
 
