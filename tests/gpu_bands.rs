@@ -1,5 +1,5 @@
-//! Promise: a frame whose planes no binding holds whole gives the same night on the GPU as on the
-//! CPU. The bounds of a band are tightened, so that small frames take the road of large ones.
+//! Promise: a frame whose planes no binding holds whole gives the same night on the GPU as on the CPU, up to 61 Mpix
+//! and to any number of rows. The bounds of a band are tightened, so that small frames take the road of large ones.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,12 +8,16 @@ mod device;
 use livestack::align::AlignTo;
 use livestack::align::motion::Motion;
 use livestack::backend::Backend;
-use livestack::backend::bands::Bounds;
+use livestack::backend::bands::{self, Bounds, DISPATCH_PIXELS};
 use livestack::backend::cpu::Cpu;
-use livestack::backend::gpu::Options;
+use livestack::backend::gpu::{Gpu, Options};
 use livestack::engine::{Engine, Setup};
 use livestack::frame::{Frame, Orientation, SampleType, Shape};
-use livestack::kernels::stride;
+use livestack::kernels::calibrate::Calibrate;
+use livestack::kernels::cases::{Probe, compare, outputs};
+use livestack::kernels::layout::Field;
+use livestack::kernels::present::Present;
+use livestack::kernels::{Access, Shared, stride};
 use livestack::master::{DarkRule, Master, Plan};
 use livestack::picture::StretchMode;
 use livestack::rules::Method;
@@ -98,4 +102,75 @@ fn a_night_of_frames_over_the_binding_limit_equals_the_cpus() {
         );
         assert!(other * 1000 <= a.len(), "{name}: {other} of {} samples differ", a.len());
     }
+}
+
+/// `p` with the words called `name` set.
+fn set<P: Shared>(mut p: P, name: &str, value: u32) -> P {
+    let at = P::FIELDS.iter().flat_map(Field::spelled_out).find(|(n, _)| n == name);
+    if let Some((_, offset)) = at {
+        bytemuck::cast_slice_mut::<P, u32>(std::slice::from_mut(&mut p))[offset / 4] = value;
+    }
+    p
+}
+
+/// All that `K` streams can be bound for a frame of `width` x `height`, in dispatches that a device runs.
+fn fits<K: Probe>(width: u32, height: u32) {
+    /// Dispatches of WebGPU have at most so many workgroups a dimension.
+    const GROUPS: u32 = 65535;
+    let bounds = Bounds { binding_bytes: 128 << 20, dispatch_pixels: DISPATCH_PIXELS };
+    for case in K::cases(17, 13) {
+        let padded = stride(width as usize) as u32;
+        let sizes = [
+            ("width", width),
+            ("height", height),
+            ("stride", padded),
+            ("tiles_x", width.div_ceil(16)),
+            ("patches", 100_000),
+        ];
+        let p = sizes.into_iter().fold(case.params, |p, (name, value)| set(p, name, value));
+        for (name, access) in K::READS {
+            let gathered = name.starts_with("plane") || *name == "gray";
+            assert!(*access == Access::Streamed || gathered, "{}: `{name}` is bound whole", K::NAME);
+        }
+        let streamed = |k: usize| K::READS[k].1 == Access::Streamed;
+        let reads = (0..K::READS.len()).filter(|&k| streamed(k)).map(|k| K::read_row_bytes(&p, k) as u64);
+        let writes = (0..K::WRITES.len()).map(|k| 4 * K::write_row_words(&p, k) as u64);
+        let row_bytes: Vec<u64> = reads.chain(writes).filter(|&b| b > 0).collect();
+        let cut = bands::cut(K::rows(&p), K::work(&p), &row_bytes, |rows| K::groups(&p, rows), bounds);
+        for band in cut.unwrap_or_else(|e| panic!("{}: {}: {e}", K::NAME, case.name)) {
+            let rows = band.end - band.start;
+            assert!(K::groups(&p, rows).iter().all(|&g| g <= GROUPS), "{}: {rows} rows", K::NAME);
+            assert!(row_bytes.iter().all(|b| b * u64::from(rows) <= bounds.binding_bytes), "{}", K::NAME);
+        }
+    }
+}
+
+#[test]
+fn large_and_long_frames_fit_every_kernel() {
+    // 61 Mpix, and a strip of many rows.
+    for (width, height) in [(9504, 6336), (16, 70_000), (16, 3_000_000)] {
+        macro_rules! each {
+            ($($k:ty),*) => { $(fits::<$k>(width, height);)* };
+        }
+        livestack::kernels!(each);
+    }
+}
+
+/// The first case of `K` with more rows than a dispatch has workgroups.
+fn long<K: Probe>(gpu: &mut Gpu, unit: u32) {
+    let case = K::cases(16, 70_000).swap_remove(0);
+    let got = outputs(gpu, &case).unwrap_or_else(|e| panic!("{}: {e}", K::NAME));
+    assert_eq!(compare(&case, &outputs(&mut Cpu::default(), &case).unwrap(), &got, unit).first, None);
+}
+
+#[test]
+fn more_rows_than_workgroups_of_a_dispatch() {
+    // As much work as one likes, so that nothing else cuts.
+    let bounds = Bounds { binding_bytes: 128 << 20, dispatch_pixels: 1 << 30 };
+    let options = Options { bounds: Some(bounds), timings: false };
+    let Some((mut gpu, unit)) = device::open("long frames", options) else { return };
+    let before = gpu.dispatches();
+    long::<Calibrate>(&mut gpu, unit);
+    long::<Present>(&mut gpu, unit);
+    assert_eq!(gpu.dispatches() - before, 4, "two bands each");
 }

@@ -17,7 +17,7 @@ mod pipeline;
 mod stamps;
 mod transfer;
 
-use memory::{Fault, create};
+use memory::{Fault, create, one_line};
 use pipeline::Pipeline;
 use stamps::Stamps;
 use transfer::Staging;
@@ -96,7 +96,7 @@ impl Gpu {
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             trace: wgpu::Trace::Off,
         }))
-        .map_err(|e| Error::Gpu(format!("the driver refuses the device: {e}")))?;
+        .map_err(|e| Error::Gpu(format!("the driver refuses the device: {}", one_line(&e))))?;
         let fault = Fault::default();
         let noted = fault.clone();
         device
@@ -322,7 +322,7 @@ impl Backend for Gpu {
         }
         let row_bytes: Vec<u64> =
             bound.iter().filter(|(b, _)| b.is_some()).filter_map(|(_, s)| s.map(|s| s.row)).collect();
-        let all = bands::cut(K::rows(p), K::work(p), &row_bytes, self.bounds)
+        let all = bands::cut(K::rows(p), K::work(p), &row_bytes, |n| K::groups(p, n), self.bounds)
             .map_err(|e| Error::Gpu(format!("kernel {}: {e}: use --backend cpu for such frames", K::NAME)))?;
         for band in all {
             if self.params.len() == SLOT * SLOTS {
