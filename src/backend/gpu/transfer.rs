@@ -50,7 +50,8 @@ impl Staging {
         self.buffer = None;
         let mapped = self.mode == MapMode::Write;
         let buffer = create(device, "staging", bytes.next_multiple_of(GRAIN), self.usage, mapped)?;
-        self.state.store(if mapped { MAPPED } else { WAITING }, Ordering::Release);
+        // Its own: a mapping of the old buffer may still be answered.
+        self.state = Arc::new(AtomicU8::new(if mapped { MAPPED } else { WAITING }));
         self.last = None;
         self.buffer = Some(buffer.clone());
         Ok(buffer)
