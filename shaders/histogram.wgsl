@@ -2,8 +2,8 @@
 //
 // | binding | buffer  | shape                  | unit                                       |
 // |---------|---------|------------------------|--------------------------------------------|
-// | 1       | stack   | f32 [height][stride]   | levels                                     |
-// | 2       | records | u32 [rows][1025]       | pixels; the last: maximum as ordered key   |
+// | 1       | stack   | f32 [64 rows][stride]  | levels; the last strip may be cut          |
+// | 2       | records | u32 [rows][1088]       | pixels; 1024: maximum as ordered key; 0    |
 //
 // Bin (level - low) * bins_per_level, values outside in the first or last; with deviation 1 the level is
 // |level - centre|. The key of a float sorts as an unsigned integer like the float itself.
@@ -29,7 +29,7 @@ struct Params {
 
 const BINS: u32 = 1024u;
 const STRIP: u32 = 64u;
-const RECORD: u32 = 1025u;
+const RECORD: u32 = 1088u;
 const THREADS: u32 = 256u;
 
 var<workgroup> counts: array<atomic<u32>, 1024>;
@@ -50,8 +50,9 @@ fn histogram(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
     }
     workgroupBarrier();
 
-    let first = (p.row0 + group.x) * STRIP;
-    let end = min(first + STRIP, p.height);
+    // Rows of pixels count from the band's first strip.
+    let first = group.x * STRIP;
+    let end = min(first + STRIP, p.height - p.row0 * STRIP);
     var most = 0u;
     for (var y = first; y < end; y += p.step) {
         for (var x = thread; x < p.width; x += THREADS) {
@@ -69,7 +70,7 @@ fn histogram(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
     for (var k = thread; k < BINS; k += THREADS) {
         records[to + k] = atomicLoad(&counts[k]);
     }
-    if thread == 0u {
-        records[to + BINS] = atomicLoad(&highest);
+    for (var k = BINS + thread; k < RECORD; k += THREADS) {
+        records[to + k] = select(0u, atomicLoad(&highest), k == BINS);
     }
 }

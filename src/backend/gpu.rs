@@ -17,7 +17,7 @@ mod pipeline;
 mod stamps;
 mod transfer;
 
-use memory::{Fault, create};
+use memory::{Fault, create, one_line};
 use pipeline::Pipeline;
 use stamps::Stamps;
 use transfer::Staging;
@@ -38,6 +38,14 @@ const BINDINGS: usize = 8;
 pub struct GpuBuffer {
     buffer: Buffer,
     label: &'static str,
+}
+
+/// Bytes of a buffer that is bound band by band.
+#[derive(Clone, Copy, Debug)]
+struct Streamed {
+    row: u64,
+    /// Of all rows: the last may be cut.
+    all: u64,
 }
 
 /// How a device is opened.
@@ -88,7 +96,7 @@ impl Gpu {
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             trace: wgpu::Trace::Off,
         }))
-        .map_err(|e| Error::Gpu(format!("the driver refuses the device: {e}")))?;
+        .map_err(|e| Error::Gpu(format!("the driver refuses the device: {}", one_line(&e))))?;
         let fault = Fault::default();
         let noted = fault.clone();
         device
@@ -191,16 +199,19 @@ impl Gpu {
         self.fault.check()
     }
 
-    /// The binding of `buffer` from row `first` on, or of all of it where `row_bytes` is `None`.
+    /// The binding of the `band` of `buffer`, or of all of it where it is not streamed.
     fn bind<'a>(
         &self,
         buffer: &'a GpuBuffer,
-        row_bytes: Option<u64>,
+        streamed: Option<Streamed>,
         band: &std::ops::Range<u32>,
     ) -> Result<wgpu::BindingResource<'a>> {
-        let rows = u64::from(band.end - band.start);
-        let (offset, size) = match row_bytes {
-            Some(row) => (u64::from(band.start) * row, (rows * row).next_multiple_of(4)),
+        let (offset, size) = match streamed {
+            Some(Streamed { row, all }) => {
+                let start = u64::from(band.start) * row;
+                let end = (u64::from(band.end) * row).min(all);
+                (start, end.saturating_sub(start).next_multiple_of(4))
+            }
             None => (0, buffer.buffer.size()),
         };
         let limit = self.bounds.binding_bytes;
@@ -298,17 +309,20 @@ impl Backend for Gpu {
         let start = Instant::now();
         let made = self.pipeline::<K>(p)?;
         // Each buffer with the bytes of its rows: None for those bound whole.
-        let mut bound: Vec<(Option<&GpuBuffer>, Option<u64>)> = Vec::with_capacity(BINDINGS);
+        let mut bound: Vec<(Option<&GpuBuffer>, Option<Streamed>)> = Vec::with_capacity(BINDINGS);
         for (k, (buffer, (_, access))) in reads.iter().zip(K::READS).enumerate() {
-            let row = (*access == Access::Streamed).then(|| K::read_row_bytes(p, k) as u64);
-            bound.push((buffer.filter(|_| row != Some(0)), row));
+            let streamed = (*access == Access::Streamed)
+                .then(|| Streamed { row: K::read_row_bytes(p, k) as u64, all: K::read_bytes(p, k) });
+            bound.push((buffer.filter(|_| streamed.is_none_or(|s| s.row != 0)), streamed));
         }
         for (k, buffer) in writes.iter().enumerate() {
             let row = 4 * K::write_row_words(p, k) as u64;
-            bound.push((buffer.as_deref().filter(|_| row != 0), Some(row)));
+            let streamed = Streamed { row, all: row * u64::from(K::rows(p)) };
+            bound.push((buffer.as_deref().filter(|_| row != 0), Some(streamed)));
         }
-        let row_bytes: Vec<u64> = bound.iter().filter(|(b, _)| b.is_some()).filter_map(|(_, r)| *r).collect();
-        let all = bands::cut(K::rows(p), K::work(p), &row_bytes, self.bounds)
+        let row_bytes: Vec<u64> =
+            bound.iter().filter(|(b, _)| b.is_some()).filter_map(|(_, s)| s.map(|s| s.row)).collect();
+        let all = bands::cut(K::rows(p), K::work(p), &row_bytes, |n| K::groups(p, n), self.bounds)
             .map_err(|e| Error::Gpu(format!("kernel {}: {e}: use --backend cpu for such frames", K::NAME)))?;
         for band in all {
             if self.params.len() == SLOT * SLOTS {
@@ -326,9 +340,9 @@ impl Backend for Gpu {
                     size: std::num::NonZeroU64::new(size_of::<K::Params>() as u64),
                 }),
             }];
-            for (k, (buffer, row)) in bound.iter().enumerate() {
+            for (k, (buffer, streamed)) in bound.iter().enumerate() {
                 let resource = match buffer {
-                    Some(b) => self.bind(b, *row, &band)?,
+                    Some(b) => self.bind(b, *streamed, &band)?,
                     None if k < K::READS.len() => self.zeros.as_entire_binding(),
                     None => self.spares[k].as_entire_binding(),
                 };

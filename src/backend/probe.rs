@@ -4,7 +4,7 @@ use super::cpu::Cpu;
 use super::gpu::{Gpu, Options};
 use super::{Backend, caps};
 use crate::error::{Error, Result};
-use crate::kernels::cases::{Probe, compare, outputs};
+use crate::kernels::cases::{Case, Probe, compare, outputs};
 use wgpu::{Adapter, DeviceType};
 
 /// What the user asks for.
@@ -180,10 +180,7 @@ fn trial(adapter: &Adapter, choice: Choice, timings: bool) -> std::result::Resul
 /// Size of the self-test's frame, px: odd, so that padding and borders are tried.
 const TEST_SIZE: (usize, usize) = (17, 13);
 
-/// Cases of a kernel that the self-test runs: each may be a shader to compile, and the user waits.
-const TEST_CASES: usize = 4;
-
-/// Runs every kernel on a tiny frame and compares it with its CPU twin.
+/// Runs the vital cases of every kernel on a tiny frame and compares it with its CPU twin.
 ///
 /// # Errors
 /// [`Error::Gpu`] naming the kernel, the sample and both values.
@@ -195,12 +192,16 @@ pub fn self_test<B: Backend>(backend: &mut B) -> Result<()> {
     Ok(())
 }
 
+/// The cases that the self-test runs.
+fn vital<K: Probe>() -> Vec<Case<K>> {
+    K::cases(TEST_SIZE.0, TEST_SIZE.1).into_iter().filter(K::vital).collect()
+}
+
 fn test_kernel<B: Backend, K: Probe>(backend: &mut B) -> Result<()> {
     let mut cpu = Cpu::default();
-    let cases = K::cases(TEST_SIZE.0, TEST_SIZE.1);
-    for case in cases.iter().step_by(cases.len().div_ceil(TEST_CASES).max(1)) {
-        let (twin, other) = (outputs(&mut cpu, case)?, outputs(backend, case)?);
-        if let Some(first) = compare(case, &twin, &other, 1).first {
+    for case in vital::<K>() {
+        let (twin, other) = (outputs(&mut cpu, &case)?, outputs(backend, &case)?);
+        if let Some(first) = compare(&case, &twin, &other, 1).first {
             return Err(Error::Gpu(first));
         }
     }
@@ -210,6 +211,59 @@ fn test_kernel<B: Backend, K: Probe>(backend: &mut B) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::accumulate::Accumulate;
+    use crate::kernels::calibrate::{Calibrate, Mode};
+    use crate::kernels::gray::Gray;
+    use crate::kernels::{Store, layout};
+    use crate::rules::Method;
+    use std::collections::HashSet;
+
+    /// Shaders of a kernel that the self-test compiles at most: the user waits.
+    const SHADERS: usize = 4;
+
+    /// Shaders that the vital cases of `K` need.
+    fn shaders<K: Probe>() {
+        let word = |case: &Case<K>, name: &&str| layout::word(&case.params, name);
+        let all: HashSet<Vec<_>> =
+            vital::<K>().iter().map(|c| K::CHOICES.iter().map(|n| word(c, n)).collect()).collect();
+        assert!((1..=SHADERS).contains(&all.len()), "{}: {} shaders", K::NAME, all.len());
+    }
+
+    #[test]
+    fn the_self_test_compiles_few_shaders_of_every_kernel() {
+        macro_rules! each {
+            ($($k:ty),*) => { $(shaders::<$k>();)* };
+        }
+        crate::kernels!(each);
+    }
+
+    #[test]
+    fn the_self_test_runs_what_a_night_runs() {
+        let dark = |c: &Case<Calibrate>| {
+            let p = &c.params;
+            (p.input, p.channels, p.mode, p.shift) == (Store::U8 as u32, 3, Mode::Fixed as u32, 8)
+                && c.reads[1..].iter().all(Option::is_some)
+        };
+        assert!(vital::<Calibrate>().iter().any(dark), "8-bit colour with a fixed-point dark");
+        for store in [Store::U8, Store::U16] {
+            let gray = |c: &Case<Gray>| (c.params.store, c.params.channels) == (store as u32, 3);
+            assert!(vital::<Gray>().iter().any(gray), "colour planes in {store:?}");
+        }
+        let states: Vec<u32> = Method::states(Method::ALL).iter().map(|m| *m as u32).collect();
+        let sin = 0.3_f64.to_radians().sin() as f32;
+        for store in [Store::U16, Store::F32] {
+            let stacked = |c: &Case<Accumulate>| {
+                let (p, pose) = (&c.params, &c.params.pose);
+                p.store == store as u32
+                    && p.n > 1.0
+                    && p.op[..p.slots as usize] == states
+                    && (pose.e10, pose.e01) == (sin, -sin)
+                    && pose.fu != 0.0
+                    && pose.fv != 0.0
+            };
+            assert!(vital::<Accumulate>().iter().any(stacked), "all states of planes in {store:?}");
+        }
+    }
 
     #[test]
     fn an_adapter_is_named_by_part_or_number() {

@@ -1,5 +1,5 @@
 //! Seeded inputs for every kernel, and the comparison of two backends' outputs: the start-up self-test runs the
-//! smallest of them, the parity tests all.
+//! vital of them, the parity tests all.
 
 use super::Kernel;
 use crate::backend::Backend;
@@ -65,6 +65,13 @@ pub enum Tolerance {
 pub trait Probe: Kernel + Sized {
     /// Calls on frames of `width` x `height` (or larger, where the kernel needs it).
     fn cases(width: usize, height: usize) -> Vec<Case<Self>>;
+
+    /// Whether the start-up self-test runs `case`: what normal runs use must be among them, in few shaders.
+    #[must_use]
+    fn vital(case: &Case<Self>) -> bool {
+        let _ = case;
+        true
+    }
 
     /// Makes the smallest mistake that a comparison of outputs must catch, in the first of the cases for 17x13:
     /// one sample off by one 8-bit level, or one tap shifted.

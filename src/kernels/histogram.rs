@@ -10,8 +10,9 @@ use std::ops::Range;
 pub const BINS: usize = 1024;
 /// Rows of a strip.
 pub const STRIP: usize = 64;
-/// Words of a record: the bins, then the maximum as an ordered key.
-pub const RECORD: usize = BINS + 1;
+/// Words of a record: the bins, then the maximum as an ordered key, then zeros up to a multiple of the 256 bytes that
+/// bindings start at: any strip may start a band.
+pub const RECORD: usize = BINS + 64;
 
 /// Parameters of [`Histogram`].
 #[repr(C)]
@@ -74,12 +75,21 @@ pub struct Histogram;
 impl Kernel for Histogram {
     const NAME: &'static str = "histogram";
     const SOURCE: &'static [&'static str] = &[include_str!("../../shaders/histogram.wgsl")];
-    const READS: &'static [Read] = &[("stack", Access::Gathered)];
+    const READS: &'static [Read] = &[("stack", Access::Streamed)];
     const WRITES: &'static [&'static str] = &["records"];
     type Params = HistogramParams;
 
     fn rows(p: &HistogramParams) -> u32 {
         p.height.div_ceil(STRIP as u32)
+    }
+
+    fn read_row_bytes(p: &HistogramParams, _: usize) -> usize {
+        STRIP * p.stride as usize * 4
+    }
+
+    fn read_bytes(p: &HistogramParams, _: usize) -> u64 {
+        // The last strip may be cut.
+        4 * u64::from(p.stride) * u64::from(p.height)
     }
 
     fn write_row_words(_: &HistogramParams, _: usize) -> usize {

@@ -69,6 +69,11 @@ pub trait Kernel: 'static {
         let _ = (p, k);
         0
     }
+    /// Bytes of all rows of streamed read `k`: less than rows times [`read_row_bytes`](Kernel::read_row_bytes) where
+    /// the last row is cut.
+    fn read_bytes(p: &Self::Params, k: usize) -> u64 {
+        Self::read_row_bytes(p, k) as u64 * u64::from(Self::rows(p))
+    }
     /// Words of one row of write `k`.
     fn write_row_words(p: &Self::Params, k: usize) -> usize;
     /// Workgroups of a band of `rows` rows.

@@ -11,7 +11,7 @@ pub(super) struct Fault(Arc<OnceLock<String>>);
 impl Fault {
     pub(super) fn note(&self, what: String) {
         // Later errors follow from the first.
-        let _ = self.0.set(what);
+        let _ = self.0.set(one_line(&what));
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -22,6 +22,11 @@ impl Fault {
     pub(super) fn or(&self, what: &str) -> Error {
         Error::Gpu(self.0.get().cloned().unwrap_or_else(|| what.to_owned()))
     }
+}
+
+/// `text` in one line: wgpu tells causes in indented lines of their own.
+pub(super) fn one_line(text: &impl std::fmt::Display) -> String {
+    text.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A buffer, or [`Error::Gpu`] where the device has not that much memory.
@@ -52,10 +57,27 @@ pub(super) fn create(
     for scope in scopes.into_iter().rev() {
         if let Some(e) = pollster::block_on(scope.pop()) {
             return Err(Error::Gpu(format!(
-                "GPU memory: {} MiB for `{label}` are not to be had ({e}): free some or use --backend cpu",
-                size.div_ceil(MIB)
+                "GPU memory: {} MiB for `{label}` are not to be had ({}): free some or use --backend cpu",
+                size.div_ceil(MIB),
+                one_line(&e)
             )));
         }
     }
     Ok(buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_device_is_one_line() {
+        let fault = Fault::default();
+        fault.note(
+            "the GPU failed: Validation Error\n\nCaused by:\n  In a pass\n    too many groups\n".to_owned(),
+        );
+        let text = fault.check().map_err(|e| e.to_string());
+        assert!(text.as_ref().is_err_and(|e| !e.contains('\n')), "{text:?}");
+        assert!(text.is_err_and(|e| e.ends_with("Validation Error Caused by: In a pass too many groups")));
+    }
 }

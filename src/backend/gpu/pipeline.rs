@@ -1,5 +1,6 @@
 //! Pipelines: made from a kernel when it first runs.
 
+use super::memory::one_line;
 use crate::error::{Error, Result};
 use crate::kernels::{Kernel, layout};
 use wgpu::{BindGroupLayout, BindGroupLayoutEntry, BindingType, BufferBindingType, ComputePipeline, Device};
@@ -75,7 +76,11 @@ pub(super) fn compile<K: Kernel>(device: &Device, key: &Key) -> Result<Pipeline>
     });
     for scope in scopes.into_iter().rev() {
         if let Some(e) = pollster::block_on(scope.pop()) {
-            return Err(Error::Gpu(format!("kernel {} does not compile on this GPU: {e}", K::NAME)));
+            return Err(Error::Gpu(format!(
+                "kernel {} does not compile on this GPU: {}",
+                K::NAME,
+                one_line(&e)
+            )));
         }
     }
     Ok(Pipeline { pipeline, layout })

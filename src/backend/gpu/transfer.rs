@@ -1,6 +1,6 @@
 //! Copies between host and device, through buffers that are kept.
 
-use super::memory::{Fault, create};
+use super::memory::{Fault, create, one_line};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -50,7 +50,8 @@ impl Staging {
         self.buffer = None;
         let mapped = self.mode == MapMode::Write;
         let buffer = create(device, "staging", bytes.next_multiple_of(GRAIN), self.usage, mapped)?;
-        self.state.store(if mapped { MAPPED } else { WAITING }, Ordering::Release);
+        // Its own: a mapping of the old buffer may still be answered.
+        self.state = Arc::new(AtomicU8::new(if mapped { MAPPED } else { WAITING }));
         self.last = None;
         self.buffer = Some(buffer.clone());
         Ok(buffer)
@@ -119,7 +120,7 @@ impl Staging {
 }
 
 fn gone(e: wgpu::MapRangeError) -> Error {
-    Error::Gpu(format!("the GPU's memory cannot be reached from the host: {e}"))
+    Error::Gpu(format!("the GPU's memory cannot be reached from the host: {}", one_line(&e)))
 }
 
 /// Waits for submission `last`, or for all.
@@ -128,9 +129,11 @@ pub(super) fn wait(device: &Device, last: Option<SubmissionIndex>, fault: &Fault
     // wgpu panics in `poll` when the device is lost while it waits; the session must go on with the CPU.
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| device.poll(poll))) {
         Ok(Ok(_)) => fault.check(),
-        Ok(Err(e)) => {
-            Err(fault.or(&format!("the GPU did not finish its work in {} s: {e}", PATIENCE.as_secs())))
-        }
+        Ok(Err(e)) => Err(fault.or(&format!(
+            "the GPU did not finish its work in {} s: {}",
+            PATIENCE.as_secs(),
+            one_line(&e)
+        ))),
         Err(_) => {
             fault.note("the GPU was lost while it worked".to_owned());
             fault.check()

@@ -113,6 +113,21 @@ impl Probe for Calibrate {
         cases
     }
 
+    fn vital(case: &Case<Self>) -> bool {
+        // JPEG files without a dark, with a narrow one; TIFF files with a wide one; gray 16-bit files.
+        let p = &case.params;
+        let chosen = [
+            (Store::U8, 3, Mode::Copy, false),
+            (Store::U8, 3, Mode::Fixed, true),
+            (Store::U16, 3, Mode::Guarded, true),
+            (Store::U16, 1, Mode::Fixed, true),
+        ];
+        let this = (p.input, p.channels, p.mode, case.reads[1].is_some());
+        chosen
+            .into_iter()
+            .any(|(input, channels, mode, dark)| this == (input as u32, channels, mode as u32, dark))
+    }
+
     fn plant(case: &mut Case<Self>) {
         if let Some(raw) = &mut case.reads[0] {
             raw[0] ^= 1;
@@ -151,6 +166,10 @@ impl Probe for Gray {
             }
         }
         cases
+    }
+
+    fn vital(case: &Case<Self>) -> bool {
+        case.params.channels == 3 || case.params.store == Store::U16 as u32
     }
 
     fn plant(case: &mut Case<Self>) {

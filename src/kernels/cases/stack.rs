@@ -107,6 +107,13 @@ impl Probe for Accumulate {
         cases
     }
 
+    fn vital(case: &Case<Self>) -> bool {
+        // Every store with all states, and the rule that is left where they do not fit.
+        let p = &case.params;
+        let alone = p.slots == 1 && p.op[0] == Method::AddComp as u32;
+        case.name.contains("0.3 degrees") && (alone || p.slots as usize == Method::states(Method::ALL).len())
+    }
+
     fn plant(case: &mut Case<Self>) {
         case.params.pose.tu += 1;
     }

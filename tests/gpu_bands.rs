@@ -1,0 +1,176 @@
+//! Promise: a frame whose planes no binding holds whole gives the same night on the GPU as on the CPU, up to 61 Mpix
+//! and to any number of rows. The bounds of a band are tightened, so that small frames take the road of large ones.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod device;
+
+use livestack::align::AlignTo;
+use livestack::align::motion::Motion;
+use livestack::backend::Backend;
+use livestack::backend::bands::{self, Bounds, DISPATCH_PIXELS};
+use livestack::backend::cpu::Cpu;
+use livestack::backend::gpu::{Gpu, Options};
+use livestack::engine::{Engine, Setup};
+use livestack::frame::{Frame, Orientation, SampleType, Shape};
+use livestack::kernels::calibrate::Calibrate;
+use livestack::kernels::cases::{Probe, compare, outputs};
+use livestack::kernels::layout::Field;
+use livestack::kernels::present::Present;
+use livestack::kernels::{Access, Shared, stride};
+use livestack::master::{DarkRule, Master, Plan};
+use livestack::picture::StretchMode;
+use livestack::rules::Method;
+
+/// 11 strips of 64 rows, the last of them cut.
+const SHAPE: Shape = Shape { width: 131, height: 700, channels: 3, sample: SampleType::U8 };
+const METHODS: [Method; 2] = [Method::AddMax2, Method::Mean];
+/// What a linear value may be off, parts of white: the tolerance of a state.
+const LINEAR: f32 = 4e-6;
+
+/// A sky that gets brighter downwards, so that a row read in another's place shows.
+fn frame(seed: u32) -> Frame {
+    let mut state = seed;
+    let bytes: Vec<u8> = (0..SHAPE.samples())
+        .map(|k| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (30 + k * 90 / SHAPE.samples()) as u8 + (state >> 27) as u8
+        })
+        .chain(std::iter::repeat_n(0, SHAPE.words() * 4 - SHAPE.samples()))
+        .collect();
+    Frame {
+        path: "frame".into(),
+        shape: SHAPE,
+        words: bytemuck::pod_collect_to_vec(&bytes),
+        orientation: Orientation::UPRIGHT,
+        taken: None,
+        exposure_s: None,
+        iso: None,
+    }
+}
+
+/// Linear values and automatically stretched picture of each rule.
+fn night<B: Backend>(backend: B) -> Vec<(Vec<f32>, Vec<u8>)> {
+    let levels = (0..SHAPE.samples()).map(|k| (k % 23) as f32 + 0.5).collect();
+    let master = Master { shape: SHAPE, levels, frames: 2 };
+    let plan = Plan::new(SHAPE, Some(&master), DarkRule::Guarded).unwrap();
+    let setup = Setup {
+        shape: SHAPE,
+        methods: METHODS.to_vec(),
+        align: false,
+        motion: Motion::Homography,
+        align_to: AlignTo::First,
+    };
+    let mut engine = Engine::new(backend, setup, plan).map_err(|r| r.why).unwrap();
+    let (sin, cos) = 0.3_f64.to_radians().sin_cos();
+    for k in 0..4 {
+        let shift = 0.37 * f64::from(k);
+        let map = [cos, -sin, 1.0 + shift, sin, cos, -0.4 - shift, 0.0, 0.0, 1.0];
+        engine.push(frame(7 + k), Some(map)).unwrap();
+    }
+    METHODS
+        .iter()
+        .map(|&m| {
+            let linear = engine.linear(m).unwrap();
+            (linear, bytemuck::pod_collect_to_vec(&engine.picture(m, StretchMode::Auto).unwrap()))
+        })
+        .collect()
+}
+
+#[test]
+fn a_night_of_frames_over_the_binding_limit_equals_the_cpus() {
+    let plane = (stride(SHAPE.width) * SHAPE.height) as u64;
+    // Holds a calibrated plane (16 bit, gathered), but no stack.
+    let bounds = Bounds { binding_bytes: 5 * plane / 2, dispatch_pixels: 1 << 30 };
+    assert!(2 * plane <= bounds.binding_bytes && bounds.binding_bytes < 4 * plane);
+    let Some((gpu, _)) =
+        device::open("binding limit of a night", Options { bounds: Some(bounds), timings: false })
+    else {
+        return;
+    };
+    for (method, (on_gpu, on_cpu)) in METHODS.iter().zip(night(gpu).iter().zip(&night(Cpu::default()))) {
+        let name = method.name();
+        assert!(on_cpu.0.iter().any(|v| *v > 0.1), "{name}: something is stacked");
+        let worst = on_gpu.0.iter().zip(&on_cpu.0).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= LINEAR, "{name}: linear values {worst} apart");
+        let (a, b) = (&on_gpu.1[..SHAPE.samples()], &on_cpu.1[..SHAPE.samples()]);
+        assert!(b.iter().max() > b.iter().min(), "{name}: the picture shows something");
+        let other = a.iter().zip(b).filter(|(a, b)| a != b).count();
+        assert!(
+            a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= 1),
+            "{name}: pictures more than a level apart"
+        );
+        assert!(other * 1000 <= a.len(), "{name}: {other} of {} samples differ", a.len());
+    }
+}
+
+/// `p` with the words called `name` set.
+fn set<P: Shared>(mut p: P, name: &str, value: u32) -> P {
+    let at = P::FIELDS.iter().flat_map(Field::spelled_out).find(|(n, _)| n == name);
+    if let Some((_, offset)) = at {
+        bytemuck::cast_slice_mut::<P, u32>(std::slice::from_mut(&mut p))[offset / 4] = value;
+    }
+    p
+}
+
+/// All that `K` streams can be bound for a frame of `width` x `height`, in dispatches that a device runs.
+fn fits<K: Probe>(width: u32, height: u32) {
+    /// Dispatches of WebGPU have at most so many workgroups a dimension.
+    const GROUPS: u32 = 65535;
+    let bounds = Bounds { binding_bytes: 128 << 20, dispatch_pixels: DISPATCH_PIXELS };
+    for case in K::cases(17, 13) {
+        let padded = stride(width as usize) as u32;
+        let sizes = [
+            ("width", width),
+            ("height", height),
+            ("stride", padded),
+            ("tiles_x", width.div_ceil(16)),
+            ("patches", 100_000),
+        ];
+        let p = sizes.into_iter().fold(case.params, |p, (name, value)| set(p, name, value));
+        for (name, access) in K::READS {
+            let gathered = name.starts_with("plane") || *name == "gray";
+            assert!(*access == Access::Streamed || gathered, "{}: `{name}` is bound whole", K::NAME);
+        }
+        let streamed = |k: usize| K::READS[k].1 == Access::Streamed;
+        let reads = (0..K::READS.len()).filter(|&k| streamed(k)).map(|k| K::read_row_bytes(&p, k) as u64);
+        let writes = (0..K::WRITES.len()).map(|k| 4 * K::write_row_words(&p, k) as u64);
+        let row_bytes: Vec<u64> = reads.chain(writes).filter(|&b| b > 0).collect();
+        let cut = bands::cut(K::rows(&p), K::work(&p), &row_bytes, |rows| K::groups(&p, rows), bounds);
+        for band in cut.unwrap_or_else(|e| panic!("{}: {}: {e}", K::NAME, case.name)) {
+            let rows = band.end - band.start;
+            assert!(K::groups(&p, rows).iter().all(|&g| g <= GROUPS), "{}: {rows} rows", K::NAME);
+            assert!(row_bytes.iter().all(|b| b * u64::from(rows) <= bounds.binding_bytes), "{}", K::NAME);
+        }
+    }
+}
+
+#[test]
+fn large_and_long_frames_fit_every_kernel() {
+    // 61 Mpix, and a strip of many rows.
+    for (width, height) in [(9504, 6336), (16, 70_000), (16, 3_000_000)] {
+        macro_rules! each {
+            ($($k:ty),*) => { $(fits::<$k>(width, height);)* };
+        }
+        livestack::kernels!(each);
+    }
+}
+
+/// The first case of `K` with more rows than a dispatch has workgroups.
+fn long<K: Probe>(gpu: &mut Gpu, unit: u32) {
+    let case = K::cases(16, 70_000).swap_remove(0);
+    let got = outputs(gpu, &case).unwrap_or_else(|e| panic!("{}: {e}", K::NAME));
+    assert_eq!(compare(&case, &outputs(&mut Cpu::default(), &case).unwrap(), &got, unit).first, None);
+}
+
+#[test]
+fn more_rows_than_workgroups_of_a_dispatch() {
+    // As much work as one likes, so that nothing else cuts.
+    let bounds = Bounds { binding_bytes: 128 << 20, dispatch_pixels: 1 << 30 };
+    let options = Options { bounds: Some(bounds), timings: false };
+    let Some((mut gpu, unit)) = device::open("long frames", options) else { return };
+    let before = gpu.dispatches();
+    long::<Calibrate>(&mut gpu, unit);
+    long::<Present>(&mut gpu, unit);
+    assert_eq!(gpu.dispatches() - before, 4, "two bands each");
+}
