@@ -9,6 +9,7 @@ use crate::cli::{
 use crate::error::{Error, Result};
 use crate::master::{DarkRule, MasterRule};
 use crate::picture::StretchMode;
+use crate::record::Poses;
 use crate::rules::Method;
 use std::path::PathBuf;
 
@@ -83,8 +84,8 @@ pub struct Config {
     pub motion: Motion,
     /// Align at all.
     pub align: bool,
-    /// Take poses from this file.
-    pub poses: Option<PathBuf>,
+    /// Poses to take instead of aligning.
+    pub poses: Option<Poses>,
     /// Output formats.
     pub formats: Vec<Output>,
     /// Stretch of pictures; `None`: by rule.
@@ -105,7 +106,7 @@ impl Config {
     /// Checks and converts the flags.
     ///
     /// # Errors
-    /// [`Error::Usage`] naming the flag and what it takes.
+    /// [`Error::Usage`] naming the flag and what it takes; where the file of poses cannot be read.
     pub fn new(args: StackArgs) -> Result<Config> {
         if let Some(name) = &args.name
             && (name.is_empty() || name.contains(['/', '\\', '\0']))
@@ -149,7 +150,7 @@ impl Config {
                 MotionArg::Homography => Motion::Homography,
             },
             align: !args.no_align,
-            poses: args.poses,
+            poses: args.poses.as_deref().map(Poses::read).transpose()?,
             formats: Output::parse_list(&args.format)?,
             stretch: args.stretch.map(|s| match s {
                 StretchArg::None => StretchMode::None,

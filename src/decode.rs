@@ -1,9 +1,10 @@
 //! Decoding ahead: files become frames on threads of their own, in order, never more than a stated number at once.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::io;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -140,7 +141,10 @@ fn work(common: &Common) {
             (k, state.free.pop().unwrap_or_default())
         };
         let start = Instant::now();
-        let frame = io::read(&common.paths[k], buffer);
+        let path = &common.paths[k];
+        // Whatever happens, whoever waits for this frame gets an answer.
+        let frame = std::panic::catch_unwind(AssertUnwindSafe(|| io::read(path, buffer)))
+            .unwrap_or_else(|_| Err(Error::decode("the decoder failed", path)));
         let mut state = common.lock();
         state.spent += start.elapsed();
         state.done.insert(k, frame);

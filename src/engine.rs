@@ -145,6 +145,12 @@ impl<B: Backend> Engine<B> {
         setup.shape.bytes() as u64 + dark as u64 + work + stacks + counts + gray
     }
 
+    /// The backend, for another engine.
+    #[must_use]
+    pub fn into_backend(self) -> B {
+        self.backend
+    }
+
     /// Frames in the stack.
     #[must_use]
     pub fn stacked(&self) -> u32 {

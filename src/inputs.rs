@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::frame::SampleType;
 use crate::io;
 use crate::master::{Builder, Master};
+use crate::outputs;
 use crate::report::Report;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +34,8 @@ pub fn lights(config: &Config) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
             passed.push(path.clone());
         }
     }
+    // An output of an earlier run is no frame, also where OUT is the input folder.
+    passed.extend(images.extract_if(.., |path| outputs::is_own(config, path)));
     images.sort_by(|a, b| io::natural(a, b));
     if config.by_time {
         let mut timed: Vec<_> = images.into_iter().map(|p| (io::capture_time(&p), p)).collect();

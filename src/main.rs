@@ -21,7 +21,7 @@ fn run(cli: Cli) -> Result<()> {
                 Opened::Cpu(why) => stack(&config, Cpu::default(), &why, &stop),
                 Opened::Gpu(gpu, why) => match stack(&config, *gpu, &why, &stop) {
                     // The frames are all still there: nothing is lost by starting again on the CPU.
-                    Err(Error::Gpu(e)) if config.backend == Choice::Auto => {
+                    Err(Error::Gpu(e)) if config.backend == Choice::Auto && !stop.load(Ordering::Relaxed) => {
                         stack(&config, Cpu::default(), &format!("the GPU failed: {e}"), &stop)
                     }
                     done => done,
@@ -45,7 +45,7 @@ fn interrupts() -> Arc<AtomicBool> {
         }
     };
     if let Err(e) = ctrlc::set_handler(handler) {
-        eprintln!("livestack: Ctrl-C will end the program without writing: {e}");
+        report::fail(&format!("Ctrl-C will end the program without writing: {e}"));
     }
     stop
 }
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("livestack: {e}");
+            report::fail(&e);
             ExitCode::from(e.exit_code())
         }
     }

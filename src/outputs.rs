@@ -8,7 +8,7 @@ use crate::frame::Orientation;
 use crate::io;
 use crate::rules::Method;
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
 /// A picture on its way to the disk.
@@ -30,6 +30,23 @@ pub fn path(config: &Config, method: Method, format: Output, counter: Option<usi
     let prefix = config.name.as_ref().map_or(String::new(), |n| format!("{n}_"));
     let counter = counter.map_or(String::new(), |k| format!("_{k:04}"));
     config.out.join(format!("{prefix}{}{counter}{}", method.name().to_uppercase(), format.suffix()))
+}
+
+/// Whether `file` has the name of an output of this run: a later run must not stack it.
+#[must_use]
+pub fn is_own(config: &Config, file: &Path) -> bool {
+    let same = |a: Option<&Path>, b: &Path| {
+        let a = a.filter(|a| !a.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
+    };
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = config.name.as_ref().map_or(String::new(), |n| format!("{n}_"));
+    let Some(rest) = name.strip_prefix(&prefix) else { return false };
+    let counter = |s: &str| s.strip_prefix('_').is_some_and(|d| d.bytes().all(|b| b.is_ascii_digit()));
+    let ours = Method::ALL.iter().filter_map(|m| rest.strip_prefix(&m.name().to_uppercase())).any(|rest| {
+        Output::ALL.iter().any(|(_, f)| rest == f.suffix()) || rest.strip_suffix(".png").is_some_and(counter)
+    });
+    ours && same(file.parent(), &config.out)
 }
 
 /// Writes every output; returns their paths. Pictures are turned as `orientation` says.
@@ -96,12 +113,15 @@ fn publish<B: Backend>(
                 Output::Tiff => Data::Floats(engine.linear(method)?),
             };
             paths.push(path.clone());
-            // A writer only ends when its sender is dropped: sending cannot fail before that.
+            // Sending fails where the writer has died: its end is reported below.
             let _ = senders[k % senders.len()].send(Job { path, data });
         }
         drop(senders);
         for writer in writers {
-            let errors = writer.join().unwrap_or_default();
+            let errors = writer.join().unwrap_or_else(|_| {
+                let died = std::io::Error::other("the writer failed");
+                vec![Error::io("cannot write the outputs", &config.out, died)]
+            });
             first_error = first_error.take().or(errors.into_iter().next());
         }
         Ok(())

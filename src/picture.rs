@@ -147,7 +147,7 @@ impl<B: Backend> Engine<B> {
             stride: padded as u32,
             channels: channels as u32,
             stretched: u32::from(mode == StretchMode::Auto),
-            scale: 255.0 / self.shown_white(method)?,
+            scale: scale_to_255(self.shown_white(method)?),
             stretch: self.stretches(method, mode)?,
             pad: [0; 2],
         };
@@ -204,6 +204,12 @@ impl<B: Backend> Engine<B> {
     }
 }
 
+/// The factor that shows `top` as 255: rounded up where the quotient's rounding would leave it just under.
+fn scale_to_255(top: f32) -> f32 {
+    let scale = 255.0 / top;
+    if top * scale < 255.0 { scale.next_up() } else { scale }
+}
+
 /// The stretch that shows a background of `median` with noise `sigma`, both in [0, 1], at [`TARGET`].
 fn automatic(median: f32, sigma: f32) -> Stretch {
     let shadow = (median - SHADOW_SIGMA * sigma).clamp(0.0, 0.99);
@@ -216,6 +222,15 @@ fn automatic(median: f32, sigma: f32) -> Stretch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_brightest_is_white() {
+        for top in 1..=65535 {
+            let top = top as f32 / 256.0;
+            assert!(top * scale_to_255(top) >= 255.0, "{top}");
+        }
+        assert_eq!(scale_to_255(65535.0), 255.0 / 65535.0);
+    }
 
     #[test]
     fn automatic_stretch_puts_the_background_at_its_target() {

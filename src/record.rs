@@ -4,6 +4,7 @@ use crate::align::Pose;
 use crate::align::motion::{Mat3, apply, normalise};
 use crate::error::{Error, Result};
 use crate::frame::Shape;
+use crate::kernels::accumulate::FAR;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -53,67 +54,138 @@ pub fn rejected(file: &Path, reason: &str, elapsed: Map<String, Value>) -> Value
     })
 }
 
-/// Writes records; each line is complete on disk before the next frame begins.
+/// Writes records, a whole line each. An older file stays until the first frame is stacked, or the run ends: a run that
+/// fails at once takes nothing away, and `--poses` may name the file that is written.
 pub struct Journal {
     path: PathBuf,
-    file: File,
+    file: Option<File>,
+    pending: String,
 }
 
 impl Journal {
-    /// Starts a new file in `folder`, in place of an older one.
+    /// A journal in `folder`.
     ///
     /// # Errors
     /// [`Error::Io`] where the folder cannot be written to.
     pub fn new(folder: &Path) -> Result<Journal> {
         let path = folder.join(NAME);
-        let file = File::create(&path).map_err(|e| Error::io("cannot write the frame records", &path, e))?;
-        Ok(Journal { path, file })
+        let probe = tempfile::Builder::new().prefix(".livestack-").tempfile_in(folder);
+        probe.map_err(|e| Error::io("cannot write to the output folder", folder, e.kind().into()))?;
+        Ok(Journal { path, file: None, pending: String::new() })
     }
 
-    /// Adds a record.
+    /// Adds the record of a stacked frame (`stacked`) or of a rejected one.
     ///
     /// # Errors
     /// [`Error::Io`] where the disk is full.
-    pub fn add(&mut self, record: &Value) -> Result<()> {
-        let line = format!("{record}\n");
-        self.file
-            .write_all(line.as_bytes())
-            .map_err(|e| Error::io("cannot write the frame records", &self.path, e))
+    pub fn add(&mut self, record: &Value, stacked: bool) -> Result<()> {
+        self.pending.push_str(&format!("{record}\n"));
+        if stacked || self.file.is_some() { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes what has been held back.
+    ///
+    /// # Errors
+    /// As [`Journal::add`].
+    pub fn flush(&mut self) -> Result<()> {
+        let lines = std::mem::take(&mut self.pending);
+        let written = match &mut self.file {
+            Some(file) => file.write_all(lines.as_bytes()),
+            None => File::create(&self.path).and_then(|mut file| {
+                let written = file.write_all(lines.as_bytes());
+                self.file = Some(file);
+                written
+            }),
+        };
+        written.map_err(|e| Error::io("cannot write the frame records", &self.path, e))
     }
 }
 
 /// What a `frames.jsonl` says of a frame: its pose, or why it was rejected.
 pub type Known = std::result::Result<Mat3, String>;
 
-/// Poses by file name (the last component); of several lines for one file the last counts.
-///
-/// # Errors
-/// [`Error::Io`] where it cannot be read; [`Error::Decode`] naming the line that is no record.
-pub fn read_poses(path: &Path) -> Result<HashMap<OsString, Known>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io("cannot read the poses", path, e))?;
-    let mut out = HashMap::new();
-    for (k, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-        let (file, known) = parse(line).map_err(|why| {
-            Error::decode(format!("line {} holds no pose: {why}: expected a frames.jsonl", k + 1), path)
-        })?;
-        out.insert(file, known);
-    }
-    Ok(out)
+/// Poses of frames, by path and by name.
+#[derive(Clone, Debug, Default)]
+pub struct Poses {
+    by_path: HashMap<String, Known>,
+    /// Paths that end in a name.
+    by_name: HashMap<OsString, Vec<String>>,
 }
 
-fn parse(line: &str) -> std::result::Result<(OsString, Known), String> {
+/// Largest file of poses that is read, bytes: a line has about 700, a long night some thousand lines.
+const MOST_BYTES: u64 = 1 << 28;
+
+impl Poses {
+    /// Reads a `frames.jsonl`; of several lines for one file the last counts.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be read; [`Error::Decode`] naming the line that is no record.
+    pub fn read(path: &Path) -> Result<Poses> {
+        let cannot = |e| Error::io("cannot read the poses", path, e);
+        let about = std::fs::metadata(path).map_err(cannot)?;
+        if !about.is_file() || about.len() > MOST_BYTES {
+            return Err(Error::decode("no file of poses: expected a frames.jsonl", path));
+        }
+        let text = std::fs::read_to_string(path).map_err(cannot)?;
+        let mut out = Poses::default();
+        let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
+        for (k, line) in lines.filter(|(_, l)| !l.trim().is_empty()) {
+            let (file, known) = parse(line).map_err(|why| {
+                Error::decode(format!("line {} holds no pose: {why}: expected a frames.jsonl", k + 1), path)
+            })?;
+            let name = Path::new(&file).file_name().unwrap_or(OsStr::new(&file)).to_owned();
+            let paths = out.by_name.entry(name).or_default();
+            if !paths.contains(&file) {
+                paths.push(file.clone());
+            }
+            out.by_path.insert(file, known);
+        }
+        Ok(out)
+    }
+
+    /// What is known of `path`: the record with that path, else the only one with that name.
+    pub fn of(&self, path: &Path) -> Known {
+        if let Some(known) = self.by_path.get(path.to_string_lossy().as_ref()) {
+            return known.clone();
+        }
+        // Records hold names as text: what is no text stands there with replacement characters.
+        let name = path.file_name().map(|n| OsString::from(n.to_string_lossy().into_owned()));
+        match name.and_then(|n| self.by_name.get(&n)).map(Vec::as_slice) {
+            Some([one]) => self.by_path.get(one).cloned().unwrap_or_else(|| Err("no pose".into())),
+            Some(_) => Err("the file of poses has several frames of this name".into()),
+            None => Err("the file of poses does not name this frame".into()),
+        }
+    }
+}
+
+fn parse(line: &str) -> std::result::Result<(String, Known), String> {
     let record: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
-    let file = record["file"].as_str().ok_or("no file name")?;
-    let name = Path::new(file).file_name().unwrap_or(OsStr::new(file)).to_owned();
+    let file = record["file"].as_str().ok_or("no file name")?.to_owned();
     if record["status"] != "stacked" {
         let reason = record["reason"].as_str().unwrap_or("no reason given");
-        return Ok((name, Err(format!("rejected when the poses were found: {reason}"))));
+        return Ok((file, Err(format!("rejected when the poses were found: {reason}"))));
     }
-    let numbers: Vec<f64> =
-        record["homography"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
-    let map: Mat3 = numbers.try_into().map_err(|_| "homography is not nine numbers")?;
-    if map[8] == 0.0 || !map.iter().all(|v| v.is_finite()) {
+    let numbers: Option<Vec<f64>> =
+        record["homography"].as_array().map(|a| a.iter().map(Value::as_f64).collect()).unwrap_or_default();
+    let map: Mat3 = numbers.and_then(|n| n.try_into().ok()).ok_or("homography is not nine numbers")?;
+    if !map[8].is_normal() || !map.iter().all(|v| v.is_finite()) {
         return Err("homography is singular".into());
     }
-    Ok((name, Ok(normalise(&map))))
+    Ok((file, Ok(normalise(&map))))
+}
+
+/// Smallest determinant of a pose's linear part, and smallest denominator at a corner, that make sense.
+const LEAST: f64 = 1e-3;
+
+/// Whether a given pose can be warped with: regular, the horizon outside the frame, the corners not light years away.
+#[must_use]
+pub fn usable(h: &Mat3, shape: &Shape) -> bool {
+    let (w, y) = (shape.width as f64 - 1.0, shape.height as f64 - 1.0);
+    let far = f64::from(FAR) / 2.0;
+    (h[0] * h[4] - h[1] * h[3]).abs() > LEAST
+        && [(0.0, 0.0), (w, 0.0), (0.0, y), (w, y)].iter().all(|&(x, y)| {
+            let (u, v) = apply(h, x, y);
+            h[6] * x + h[7] * y + 1.0 > LEAST && u.abs() < far && v.abs() < far
+        })
+        && h.iter().all(|v| v.abs() < far)
 }

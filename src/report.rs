@@ -1,7 +1,7 @@
 //! What the user sees while frames are stacked: a progress bar, plain lines, or JSON events.
 
 use crate::backend::DeviceInfo;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -25,9 +25,14 @@ impl Report {
     pub fn new(total: usize, json: bool) -> Report {
         let bar = (!json && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(total as u64);
-            let shape = "{bar:30} {pos}/{len} frames  {per_sec}  {eta} left  {msg}";
+            let shape = "{bar:30} {pos}/{len} frames  {rate}  {eta} left  {msg}";
             if let Ok(style) = ProgressStyle::with_template(shape) {
-                bar.set_style(style);
+                bar.set_style(style.with_key(
+                    "rate",
+                    |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                        let _ = write!(out, "{:.1} frames/s", state.per_sec());
+                    },
+                ));
             }
             bar
         });
@@ -47,8 +52,8 @@ impl Report {
     pub fn line(&self, text: &str) {
         match (&self.bar, self.json) {
             (_, true) => {}
-            (Some(bar), _) => bar.println(text),
-            (None, _) => {
+            (Some(bar), _) if std::io::stdout().is_terminal() => bar.println(text),
+            _ => {
                 let _ = writeln!(std::io::stdout(), "{text}");
             }
         }
@@ -57,7 +62,7 @@ impl Report {
     /// A warning, on stderr (and as an event).
     pub fn warn(&self, text: &str) {
         self.event("warning", json!({ "message": text }));
-        let line = format!("livestack: {text}");
+        let line = format!("livestack: {}", plain(text));
         match &self.bar {
             Some(bar) => bar.println(line),
             None => {
@@ -100,8 +105,8 @@ impl Report {
     fn step(&self, text: &str) {
         match &self.bar {
             Some(bar) => {
-                bar.set_message(format!("{} stacked, {} rejected", self.stacked, self.rejected));
                 bar.inc(1);
+                bar.set_message(format!("{} stacked, {} rejected", self.stacked, self.rejected));
             }
             None => self.line(text),
         }
@@ -155,5 +160,15 @@ pub fn devices(list: &[DeviceInfo], json: bool) {
 }
 
 fn name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    plain(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy())
+}
+
+/// Text for a terminal: a file's name may hold line breaks and worse.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// The one line about the error that ends the program. Nobody may be listening.
+pub fn fail(error: &dyn std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "livestack: {}", plain(&error.to_string()));
 }

@@ -1,6 +1,7 @@
 //! `livestack stack`: from a folder of frames to pictures.
 
 use crate::align::Pose;
+use crate::align::motion::{IDENTITY, Mat3, compose, inverse};
 use crate::backend::Backend;
 use crate::config::Config;
 use crate::decode::{Decoder, threads};
@@ -10,13 +11,11 @@ use crate::frame::{Frame, Orientation};
 use crate::inputs;
 use crate::master::{Master, Plan};
 use crate::outputs;
-use crate::record::{self, Journal, Known};
+use crate::record::{self, Journal};
 use crate::report::Report;
 use crate::rules::Method;
 use crate::timing::Timings;
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -26,7 +25,9 @@ struct Run<'a, B: Backend> {
     config: &'a Config,
     report: Report,
     journal: Journal,
-    poses: Option<HashMap<OsString, Known>>,
+    stop: &'a AtomicBool,
+    /// From the first stacked frame's pixels to those that given poses refer to.
+    base: Option<Mat3>,
     backend: Option<B>,
     master: Option<Master>,
     night: Option<Night<B>>,
@@ -44,7 +45,8 @@ struct Night<B: Backend> {
     orientation: Orientation,
 }
 
-/// Stacks what `config` says on `backend` (chosen for the reason `why`), until the frames end or `stop` is set; then writes the outputs.
+/// Stacks what `config` says on `backend` (chosen for the reason `why`), until the frames end or `stop` is set; then
+/// writes the outputs.
 ///
 /// # Errors
 /// The first that ends the run; see [`Error::exit_code`].
@@ -56,7 +58,6 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
     inputs::pass_over(&report, &passed);
     report.line(&format!("backend: {}: {why}", backend.describe()));
     report.event("start", json!({ "frames": lights.len(), "backend": backend.describe(), "why": why }));
-    let poses = config.poses.as_deref().map(record::read_poses).transpose()?;
     let mut timings = Timings::default();
     let inputs::Darks { master, buffers } =
         timings.host("master dark", || inputs::master(config, &report, stop))?;
@@ -64,8 +65,9 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
     let mut run = Run {
         config,
         report,
+        stop,
         journal,
-        poses,
+        base: None,
         backend: Some(backend),
         master,
         night: None,
@@ -98,6 +100,13 @@ impl<B: Backend> Run<'_, B> {
             self.night = Some(self.begin(&frame)?);
             self.timings.add("begin", false, start.elapsed(), 0);
         }
+        if self.night.as_ref().is_some_and(|n| n.engine.stacked() == 0 && n.engine.setup.shape != frame.shape)
+        {
+            // What came before was no reference: its size binds nobody.
+            self.backend = self.night.take().map(|n| n.engine.into_backend());
+            self.master = inputs::master(self.config, &self.report, self.stop)?.master;
+            self.night = Some(self.begin(&frame)?);
+        }
         let Some(night) = &mut self.night else { return Ok(frame.words) };
         let expected = night.engine.setup.shape;
         if frame.shape != expected {
@@ -105,9 +114,17 @@ impl<B: Backend> Run<'_, B> {
             self.reject(path, &why, Map::new())?;
             return Ok(frame.words);
         }
-        let given = match pose_of(self.poses.as_ref(), path) {
+        let given = match self.config.poses.as_ref().map(|p| p.of(path)) {
             None => None,
-            Some(Ok(map)) => Some(map),
+            Some(Ok(map)) => {
+                // The canvas belongs to the first stacked frame, whichever that was when the poses were found.
+                let map = self.base.map_or(IDENTITY, |base| compose(&map, &base));
+                if !record::usable(&map, &expected) {
+                    self.reject(path, "the given pose puts the frame nowhere", Map::new())?;
+                    return Ok(frame.words);
+                }
+                Some(map)
+            }
             Some(Err(why)) => {
                 self.reject(path, &why, Map::new())?;
                 return Ok(frame.words);
@@ -117,7 +134,14 @@ impl<B: Backend> Run<'_, B> {
         let (outcome, buffer) = night.engine.push(frame, given)?;
         let elapsed = elapsed(&before, &night.engine.timings());
         match outcome {
-            Outcome::Stacked(pose) => self.accept(path, orientation, &pose, elapsed)?,
+            Outcome::Stacked(pose) => {
+                if self.base.is_none()
+                    && let Some(Ok(map)) = self.config.poses.as_ref().map(|p| p.of(path))
+                {
+                    self.base = Some(inverse(&map)?);
+                }
+                self.accept(path, orientation, &pose, elapsed)?;
+            }
             Outcome::Rejected(why) => self.reject(path, &why, elapsed)?,
         }
         Ok(buffer)
@@ -182,7 +206,7 @@ impl<B: Backend> Run<'_, B> {
             night.orientation = orientation;
         }
         let record = record::stacked(path, &night.reference, pose, &night.engine.setup.shape, elapsed);
-        let mut written = self.journal.add(&record);
+        let mut written = self.journal.add(&record, true);
         self.report.stacked(path, &record);
         if self.config.debug_frames {
             let count = night.engine.stacked() as usize;
@@ -200,7 +224,7 @@ impl<B: Backend> Run<'_, B> {
 
     fn reject(&mut self, path: &Path, why: &str, elapsed: Map<String, Value>) -> Result<()> {
         let record = record::rejected(path, why, elapsed);
-        let written = self.journal.add(&record);
+        let written = self.journal.add(&record, false);
         self.report.rejected(path, &record);
         self.outlive(written)
     }
@@ -222,56 +246,56 @@ impl<B: Backend> Run<'_, B> {
     /// Writes the outputs and says what was done.
     fn finish(mut self, stopped: bool) -> Result<()> {
         let (stacked, rejected) = (self.report.stacked, self.report.rejected);
+        let flushed = self.journal.flush();
+        self.outlive(flushed)?;
+        let (config, report) = (self.config, &self.report);
         let night = self.night.as_mut().filter(|n| n.engine.stacked() > 0);
-        let Some(night) = night else {
-            self.report.finish();
-            if stopped {
-                self.report.line("stopped before the first frame was stacked: nothing was written");
-                self.report.event("done", json!({ "stacked": 0, "rejected": rejected, "outputs": [] }));
-                return Ok(());
-            }
-            return Err(Error::NothingStacked(format!(
-                "nothing could be stacked: every frame was rejected: see the reasons in {}",
-                self.config.out.join(record::NAME).display()
-            )));
+        let written = match night {
+            None => Ok(Vec::new()),
+            Some(night) => self.timings.host("write", || {
+                outputs::write_all(&mut night.engine, config, &night.methods, night.orientation)
+            }),
         };
-        let paths = self.timings.host("write", || {
-            outputs::write_all(&mut night.engine, self.config, &night.methods, night.orientation)
-        })?;
-        self.report.finish();
-        let seconds = self.report.seconds();
-        self.report.line(&format!(
-            "{stacked} stacked, {rejected} rejected in {seconds:.1} s ({:.2} frames a second)",
-            (stacked + rejected) as f64 / seconds.max(1e-9)
+        report.finish();
+        let seconds = report.seconds();
+        let rate = (stacked + rejected) as f64 / seconds.max(1e-9);
+        report.line(&format!(
+            "{stacked} stacked, {rejected} rejected in {seconds:.1} s ({rate:.2} frames a second)"
         ));
-        for path in &paths {
-            self.report.line(&format!("wrote {}", path.display()));
+        for path in written.iter().flatten() {
+            report.line(&format!("wrote {}", path.display()));
         }
-        let names: Vec<_> = paths.iter().map(|p| p.to_string_lossy()).collect();
-        self.report.event("done", json!({ "stacked": stacked, "rejected": rejected, "outputs": names }));
-        if self.config.timings {
+        if config.timings
+            && let Some(night) = self.night.as_mut()
+        {
             let mut all = night.engine.timings();
             all.merge(&self.timings);
-            let table = all.table((stacked + rejected) as u64);
-            if self.config.json {
-                self.report.event("timings", spans(&all));
-            } else {
-                self.report.line(&table);
-            }
+            report.event("timings", spans(&all));
+            report.line(&all.table((stacked + rejected) as u64));
         }
-        self.failed.map_or(Ok(()), Err)
+        let names: Vec<_> = written.iter().flatten().map(|p| p.to_string_lossy()).collect();
+        report.event("done", json!({ "stacked": stacked, "rejected": rejected, "outputs": names }));
+        written?;
+        if let Some(e) = self.failed {
+            return Err(e);
+        }
+        if stacked > 0 {
+            return Ok(());
+        }
+        if stopped {
+            report.line("stopped before the first frame was stacked: no picture was written");
+            return Ok(());
+        }
+        Err(Error::NothingStacked(format!(
+            "nothing could be stacked: every frame was rejected: see the reasons in {}",
+            config.out.join(record::NAME).display()
+        )))
     }
 }
 
 /// Bytes in millions.
 fn mb(bytes: u64) -> u64 {
     bytes / 1_000_000
-}
-
-/// What `poses` says of `path`; `None` where poses are not given but found.
-fn pose_of(poses: Option<&HashMap<OsString, Known>>, path: &Path) -> Option<Known> {
-    let known = path.file_name().and_then(|name| poses?.get(name).cloned());
-    poses.map(|_| known.unwrap_or_else(|| Err("the file of poses does not name this frame".into())))
 }
 
 /// Why a file is no frame, without the path that the record names already.

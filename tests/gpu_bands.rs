@@ -53,8 +53,9 @@ fn frame(seed: u32) -> Frame {
 fn night<B: Backend>(backend: B) -> Vec<(Vec<f32>, Vec<u8>)> {
     let levels = (0..SHAPE.samples()).map(|k| (k % 23) as f32 + 0.5).collect();
     let master = Master { shape: SHAPE, levels, frames: 2 };
-    let plan = Plan::new(SHAPE, Some(&master), DarkRule::Guarded).unwrap();
+    let plan = Plan::new(SHAPE, 255.0, Some(&master), DarkRule::Guarded).unwrap();
     let setup = Setup {
+        white: 255.0,
         shape: SHAPE,
         methods: METHODS.to_vec(),
         align: false,

@@ -108,6 +108,8 @@ pub fn capture_time(path: &Path) -> Option<String> {
     use std::io::{Read, Seek};
 
     named(path)?;
+    // A pipe would be waited for.
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     let mut file = File::open(path).ok()?;
     let mut head = [0; 16];
     let read = file.read(&mut head).ok()?;
