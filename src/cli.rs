@@ -1,5 +1,6 @@
 //! The command line: flags and help text, nothing else.
 
+use crate::rules::Method;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -20,6 +21,15 @@ const EXIT_CODES: &str = "Exit codes:
   3  the backend asked for cannot be used
   4  a folder does not exist
   5  the session is in use (kept for sessions)";
+
+/// The rules, from their table.
+fn method_help() -> String {
+    let mut text = "Accumulation rules, with commas between; all: the first six [default: all]".to_owned();
+    for m in Method::ALL {
+        text.push_str(&format!("\n  {:<9}{}", m.name(), m.help()));
+    }
+    text
+}
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -56,8 +66,8 @@ pub struct StackArgs {
     /// Outputs are NAME_ADDCOMP.png ...; without it ADDCOMP.png ...
     #[arg(long)]
     pub name: Option<String>,
-    /// Accumulation rules: add add2 addmax addmax2 addmean addcomp mean, or all (the first six) [default: all].
-    #[arg(long, value_name = "LIST")]
+    /// Accumulation rules.
+    #[arg(long, value_name = "LIST", help = method_help())]
     pub method: Option<String>,
     /// Only the last N frames in order; 0: all.
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -13,6 +13,10 @@ use crate::rules::Method;
 const STATISTICS_ROWS: usize = 1024;
 /// Rounds of narrowing a median: each divides its uncertainty by the number of bins.
 const ROUNDS: usize = 2;
+/// Largest deviation that is resolved, as a share of white; what is larger counts as this.
+const WIDEST: f32 = 0.25;
+/// Lowest value that is resolved, as a share of white: signed data go below 0.
+const LOWEST: f32 = -0.125;
 /// Median absolute deviation of Gaussian noise to its standard deviation.
 const MAD_TO_SIGMA: f32 = 1.4826;
 /// The automatic stretch puts black this many standard deviations under the median, and the median at
@@ -71,7 +75,8 @@ impl<B: Backend> Engine<B> {
     /// Median of a stack's plane, or of its absolute deviations from `centre`, in levels.
     fn median(&mut self, state: usize, channel: usize, centre: Option<f32>) -> Result<f32> {
         let white = self.white();
-        let (mut low, mut high) = if centre.is_some() { (0.0, white / 4.0) } else { (-white / 8.0, white) };
+        let (mut low, mut high) =
+            if centre.is_some() { (0.0, white * WIDEST) } else { (white * LOWEST, white) };
         let step = (self.setup.shape.height / STATISTICS_ROWS).max(1);
         let mut within = 0.5;
         for _ in 0..ROUNDS {
