@@ -52,7 +52,7 @@ impl Report {
     pub fn line(&self, text: &str) {
         match (&self.bar, self.json) {
             (_, true) => {}
-            (Some(bar), _) if std::io::stdout().is_terminal() => bar.println(text),
+            (Some(bar), _) if std::io::stdout().is_terminal() && !bar.is_finished() => bar.println(text),
             _ => {
                 let _ = writeln!(std::io::stdout(), "{text}");
             }
@@ -64,8 +64,8 @@ impl Report {
         self.event("warning", json!({ "message": text }));
         let line = format!("livestack: {}", plain(text));
         match &self.bar {
-            Some(bar) => bar.println(line),
-            None => {
+            Some(bar) if !bar.is_finished() => bar.println(line),
+            _ => {
                 let _ = writeln!(std::io::stderr(), "{line}");
             }
         }

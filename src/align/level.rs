@@ -3,7 +3,7 @@
 use super::accept::{Votes, correlation, shift};
 use super::background::Background;
 use super::ecc;
-use super::motion::{Mat3, Model, apply};
+use super::motion::{IDENTITY, Mat3, Model, apply, compose};
 use super::select::Spot;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
@@ -47,22 +47,25 @@ impl Plane {
         v * self.bin as f64 + (self.bin as f64 - 1.0) / 2.0
     }
 
+    /// The map from this plane's pixels to full-resolution ones, and back.
+    fn to_full(self) -> (Mat3, Mat3) {
+        let (b, o) = (self.bin as f64, (self.bin as f64 - 1.0) / 2.0);
+        let up = [b, 0.0, o, 0.0, b, o, 0.0, 0.0, 1.0];
+        (up, [1.0 / b, 0.0, -o / b, 0.0, 1.0 / b, -o / b, 0.0, 0.0, 1.0])
+    }
+
     /// A full-resolution map in this plane's pixels.
     #[must_use]
     pub fn scaled(self, m: &Mat3) -> Mat3 {
-        let (b, o) = (self.bin as f64, (self.bin as f64 - 1.0) / 2.0);
-        let up = [b, 0.0, o, 0.0, b, o, 0.0, 0.0, 1.0];
-        let down = [1.0 / b, 0.0, -o / b, 0.0, 1.0 / b, -o / b, 0.0, 0.0, 1.0];
-        super::motion::compose(&down, &super::motion::compose(m, &up))
+        let (up, down) = self.to_full();
+        compose(&down, &compose(m, &up))
     }
 
     /// This plane's map in full-resolution pixels.
     #[must_use]
     pub fn unscaled(self, m: &Mat3) -> Mat3 {
-        let (b, o) = (self.bin as f64, (self.bin as f64 - 1.0) / 2.0);
-        let up = [b, 0.0, o, 0.0, b, o, 0.0, 0.0, 1.0];
-        let down = [1.0 / b, 0.0, -o / b, 0.0, 1.0 / b, -o / b, 0.0, 0.0, 1.0];
-        super::motion::compose(&up, &super::motion::compose(m, &down))
+        let (up, down) = self.to_full();
+        compose(&up, &compose(m, &down))
     }
 }
 
@@ -138,7 +141,7 @@ impl<B: Backend> Level<B> {
         let centres: Vec<(i32, i32)> = spots
             .iter()
             .map(|s| (s.x / plane.bin as i32, s.y / plane.bin as i32))
-            .filter(|&c| patch(&plane, c, &super::motion::IDENTITY, sky).inside == 1)
+            .filter(|&c| patch(&plane, c, &IDENTITY, sky).inside == 1)
             .collect();
         let mut level = Level {
             plane,
@@ -146,7 +149,7 @@ impl<B: Backend> Level<B> {
             template_px: backend.alloc("template", centres.len().max(1) * AREA)?,
             centres,
         };
-        let patches = level.patches(&super::motion::IDENTITY, sky);
+        let patches = level.patches(&IDENTITY, sky);
         backend.write(&mut scratch.patches, cast_slice(&patches))?;
         let p = level.params();
         template(backend, &p, gray, &scratch.patches, &mut level.template_px)?;
