@@ -175,7 +175,7 @@ impl<B: Backend> Engine<B> {
         self.timings.add("upload", false, start.elapsed(), 0);
         self.calibrate()?;
         let pose = match given {
-            Some(homography) => Pose { homography, correlation: 1.0, iterations: 0, start: "given" },
+            Some(homography) => Pose::given(homography, "given"),
             None => match self.align()? {
                 Ok(pose) => pose,
                 Err(reason) => return Ok((Outcome::Rejected(reason), recycled)),
@@ -205,7 +205,7 @@ impl<B: Backend> Engine<B> {
     }
 
     fn align(&mut self) -> Result<std::result::Result<Pose, String>> {
-        let unmoved = Pose { homography: IDENTITY, correlation: 1.0, iterations: 0, start: "reference" };
+        let unmoved = Pose::given(IDENTITY, "reference");
         let Some(aligner) = &mut self.aligner else {
             return Ok(Ok(Pose { start: "none", ..unmoved }));
         };
@@ -222,9 +222,13 @@ impl<B: Backend> Engine<B> {
             scale: GrayParams::scale(format.unit, self.setup.white),
         };
         let start = Instant::now();
-        let view = aligner.look(&mut self.backend, &p, &self.planes)?;
+        let view = aligner.look(&mut self.backend, &p, &self.planes, f64::from(self.setup.white))?;
         let found = if self.stacked > 0 {
-            aligner.align(&mut self.backend, &view)?
+            let found = aligner.align(&mut self.backend, &view)?;
+            if let Ok(pose) = &found {
+                aligner.accept(&mut self.backend, &view, pose)?;
+            }
+            found
         } else if view.is_empty() {
             Err("the frame shows nothing to align on: it cannot be the reference".into())
         } else {

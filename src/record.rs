@@ -36,6 +36,8 @@ pub fn stacked(
         "correlation": pose.correlation,
         "iterations": pose.iterations,
         "start": pose.start,
+        "model": pose.model.name(),
+        "gain": pose.gain,
         "shift_px": [u - centre.0, v - centre.1],
         "rotation_deg": (h[3] - h[1]).atan2(h[0] + h[4]).to_degrees(),
         "elapsed_ms": elapsed,

@@ -118,6 +118,8 @@ fn records() -> Vec<(&'static str, &'static [Field], usize)> {
         of::<kernels::accumulate::Pose>("Pose"),
         of::<kernels::sample::Patch>("Patch"),
         of::<kernels::tiles::Tile>("Tile"),
+        of::<kernels::measure::Place>("Place"),
+        of::<kernels::measure::Moments>("Moments"),
     ]
 }
 
@@ -195,7 +197,10 @@ fn workgroup_memory(s: &Subject, m: &Module) -> Result<(), String> {
 
 /// Constants that Rust knows too: kernel (or `*`), name, values.
 fn known() -> Vec<(&'static str, &'static str, Vec<f64>)> {
-    use kernels::{Store, accumulate, calibrate::Mode, ecc, gray, histogram, present, sample, tiles};
+    use kernels::{
+        Store, accumulate, calibrate::Mode, ecc, gray, histogram, measure, present, sample, tiles,
+    };
+    let none = present::Stretch::NONE;
     let of = |kernel, name, v: f64| (kernel, name, vec![v]);
     vec![
         of("*", "STORE_U8", f64::from(Store::U8 as u32)),
@@ -213,15 +218,12 @@ fn known() -> Vec<(&'static str, &'static str, Vec<f64>)> {
         ("gray", "WEIGHTS", gray::WEIGHTS.map(f64::from).to_vec()),
         of("tiles", "TILE", tiles::TILE as f64),
         of("tiles", "BIN", tiles::BIN as f64),
+        of("measure", "REACH", f64::from(measure::REACH)),
         of("ecc", "HALF", ecc::RECORD as f64 / 2.0),
         of("histogram", "BINS", histogram::BINS as f64),
         of("histogram", "STRIP", histogram::STRIP as f64),
         of("histogram", "RECORD", histogram::RECORD as f64),
-        (
-            "present",
-            "NONE",
-            vec![f64::from(present::Stretch::NONE.shadow), f64::from(present::Stretch::NONE.midtone)],
-        ),
+        ("present", "NONE", vec![f64::from(none.shadow), f64::from(none.midtone)]),
     ]
 }
 

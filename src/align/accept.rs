@@ -33,22 +33,60 @@ const LEAST_OVERLAP: f64 = 0.3;
 /// Change of scale that a telescope can plausibly show between two frames.
 const MOST_SCALE: f64 = 1.1;
 
+/// Stars that leave no doubt wherever they put the frame.
+const SURE: usize = 6;
+/// With fewer, the frame lies no further than this from where it was expected, as a share of its diagonal.
+const LEAP: f64 = 0.15;
+/// Patches of a quadrant that can speak for it.
+const QUADRANT: usize = 5;
+/// Largest mean shift of a quadrant's patches, px of the level: lens distortion leaves less than half of it.
+const DISAGREE: f64 = 0.6;
+/// A patch off by more than this, px, is an outlier and says nothing of its quadrant.
+const SANE: f64 = 3.0;
+
 /// What the patches say of a pose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Votes {
     /// Patches that the frame covers.
     pub covered: usize,
-    /// Patches that agree.
+    /// Patches that look like the template's.
+    pub alike: usize,
+    /// Patches that agree: they look alike, and where they should.
     pub agree: usize,
+    /// Largest mean shift of the patches of a quadrant, px of the level.
+    pub quadrant: f64,
 }
 
 impl Votes {
-    /// Asks every patch; `gain` is the frame's contrast over the template's.
+    /// Asks every patch; `gain` is the frame's contrast over the template's; the patches' centres lie in a plane of
+    /// `width` x `height`.
     #[must_use]
-    pub fn count(sums: &[PatchSums], gain: f64) -> Votes {
-        let covered = sums.iter().filter(|s| s.count > 0.0);
-        let agree = |s: &&PatchSums| correlation(s) >= PATCH_CORRELATION && shift(s, gain) <= PATCH_SHIFT;
-        Votes { covered: covered.clone().count(), agree: covered.filter(agree).count() }
+    pub fn count(
+        sums: &[PatchSums],
+        gain: f64,
+        centres: &[(i32, i32)],
+        (width, height): (usize, usize),
+    ) -> Votes {
+        let mut votes = Votes::default();
+        let mut quadrants = [(0_usize, 0.0, 0.0); 4];
+        for (s, &(x, y)) in sums.iter().zip(centres).filter(|(s, _)| s.count > 0.0) {
+            votes.covered += 1;
+            if correlation(s) < PATCH_CORRELATION {
+                continue;
+            }
+            votes.alike += 1;
+            let (dx, dy) = shift(s, gain);
+            let size = dx.hypot(dy);
+            votes.agree += usize::from(size <= PATCH_SHIFT);
+            if size <= SANE {
+                let at = usize::from(2 * x as usize >= width) + 2 * usize::from(2 * y as usize >= height);
+                let (n, sx, sy) = quadrants[at];
+                quadrants[at] = (n + 1, sx + dx, sy + dy);
+            }
+        }
+        let mean = |&(n, x, y): &(usize, f64, f64)| if n < QUADRANT { 0.0 } else { x.hypot(y) / n as f64 };
+        votes.quadrant = quadrants.iter().map(mean).fold(0.0, f64::max);
+        votes
     }
 
     /// How many must agree.
@@ -60,12 +98,26 @@ impl Votes {
     }
 }
 
-/// Why a pose, reference px to frame px, cannot be believed; `overlap` is the share of the canvas that it covers.
+/// What speaks for a pose, or against it.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence {
+    /// Correlation over all patches.
+    pub correlation: f64,
+    /// What the patches say.
+    pub votes: Votes,
+    /// Share of the canvas that the frame covers.
+    pub overlap: f64,
+    /// How far the frame's centre lies from where it was expected, as a share of the diagonal.
+    pub leap: f64,
+}
+
+/// Why a pose, reference px to frame px, cannot be believed.
 ///
 /// # Errors
 /// The reason, for the user.
-pub fn plausible(correlation: f64, votes: Votes, pose: &Mat3, overlap: f64) -> Result<(), String> {
-    let scale = (pose[0] * pose[4] - pose[1] * pose[3]).abs().sqrt();
+pub fn plausible(pose: &Mat3, e: &Evidence) -> Result<(), String> {
+    let (correlation, votes) = (e.correlation, e.votes);
+    let determinant = pose[0] * pose[4] - pose[1] * pose[3];
     if correlation < LEAST_CORRELATION {
         return Err(format!(
             "no alignment found: best correlation {correlation:.2}, {LEAST_CORRELATION} is needed"
@@ -79,17 +131,36 @@ pub fn plausible(correlation: f64, votes: Votes, pose: &Mat3, overlap: f64) -> R
             votes.needed()
         ));
     }
-    if !(1.0 / MOST_SCALE..=MOST_SCALE).contains(&scale) {
-        return Err(format!("implausible alignment: scale {scale:.3}"));
-    }
-    if overlap < LEAST_OVERLAP {
+    if votes.quadrant > DISAGREE {
         return Err(format!(
-            "the frame has left the field: {:.0} % overlap, {:.0} % is needed",
-            overlap * 100.0,
-            LEAST_OVERLAP * 100.0
+            "no alignment found: one quarter of the frame is {:.1} px off, {DISAGREE} is allowed",
+            votes.quadrant
         ));
     }
+    let scale = determinant.abs().sqrt();
+    if determinant <= 0.0 || !(1.0 / MOST_SCALE..=MOST_SCALE).contains(&scale) {
+        return Err(format!("implausible alignment: scale {scale:.3}"));
+    }
+    if votes.agree < SURE && e.leap > LEAP {
+        return Err(format!(
+            "implausible alignment: a step of {:.0} % of the frame on the word of {} stars",
+            e.leap * 100.0,
+            votes.agree
+        ));
+    }
+    if e.overlap < LEAST_OVERLAP {
+        return Err(left(e.overlap));
+    }
     Ok(())
+}
+
+/// The reason of a frame that has left the field.
+fn left(overlap: f64) -> String {
+    format!(
+        "the frame has left the field: {:.0} % overlap, {:.0} % is needed",
+        overlap * 100.0,
+        LEAST_OVERLAP * 100.0
+    )
 }
 
 /// Correlation of frame and template within a patch, in [-1, 1].
@@ -103,44 +174,95 @@ pub fn correlation(s: &PatchSums) -> f64 {
 
 /// The shift, px, that would align a patch on its own; infinite for one that is left out.
 #[must_use]
-pub fn shift(s: &PatchSums, gain: f64) -> f64 {
+pub fn shift(s: &PatchSums, gain: f64) -> (f64, f64) {
     let n = f64::from(s.count);
+    let nowhere = (f64::INFINITY, f64::INFINITY);
     if n <= 0.0 {
-        return f64::INFINITY;
+        return nowhere;
     }
-    let [i, _, t, _, _] = s.it.map(f64::from);
-    let e_mean = (gain * t - i) / n;
     let [xx, xy, yy] = s.gg[0].map(f64::from);
-    let pull =
-        |k: usize| gain * f64::from(s.gt[0][k]) - f64::from(s.gi[0][k]) - f64::from(s.g[0][k]) * e_mean;
-    let (bx, by) = (pull(0), pull(1));
+    let (bx, by) = pull(s, gain);
     let det = xx * yy - xy * xy;
     if det <= 0.0 {
-        return f64::INFINITY;
+        return nowhere;
     }
-    ((yy * bx - xy * by) / det).hypot((xx * by - xy * bx) / det)
+    ((yy * bx - xy * by) / det, (xx * by - xy * bx) / det)
+}
+
+/// How much the misfit of a patch would fall if it could shift on its own, in gray units squared.
+#[must_use]
+pub fn misfit(s: &PatchSums, gain: f64) -> f64 {
+    let ((dx, dy), (bx, by)) = (shift(s, gain), pull(s, gain));
+    if dx.is_finite() && dy.is_finite() { dx * bx + dy * by } else { 0.0 }
+}
+
+/// What is left of the frame in a patch when gain times the template is taken off, about its mean, in gray units squared.
+#[must_use]
+pub fn residual(s: &PatchSums, gain: f64) -> f64 {
+    let n = f64::from(s.count);
+    let [i, ii, t, tt, it] = s.it.map(f64::from);
+    let (ii, tt, it) = (ii - i * i / n, tt - t * t / n, it - i * t / n);
+    (ii - 2.0 * gain * it + gain * gain * tt).max(0.0)
+}
+
+/// Gradient times (gain times template less frame), about its mean.
+fn pull(s: &PatchSums, gain: f64) -> (f64, f64) {
+    let [i, _, t, _, _] = s.it.map(f64::from);
+    let e_mean = (gain * t - i) / f64::from(s.count);
+    let pull =
+        |k: usize| gain * f64::from(s.gt[0][k]) - f64::from(s.gi[0][k]) - f64::from(s.g[0][k]) * e_mean;
+    (pull(0), pull(1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::align::motion::IDENTITY;
 
     #[test]
     fn few_patches_must_agree_more() {
-        let needed = |covered| Votes { covered, agree: 0 }.needed();
+        let needed = |covered| Votes { covered, ..Votes::default() }.needed();
         assert_eq!([needed(1), needed(4), needed(10), needed(100), needed(760)], [3, 3, 6, 40, 78]);
     }
 
     #[test]
-    fn a_pose_needs_votes_scale_and_overlap() {
-        let votes = Votes { covered: 100, agree: 90 };
-        let good = super::super::motion::IDENTITY;
-        assert!(plausible(0.9, votes, &good, 1.0).is_ok());
-        assert!(plausible(0.3, votes, &good, 1.0).is_err());
-        assert!(plausible(0.9, Votes { covered: 100, agree: 39 }, &good, 1.0).is_err());
-        assert!(plausible(0.9, votes, &good, 0.29).is_err());
-        let mut large = good;
+    fn a_pose_needs_votes_scale_overlap_and_no_leap() {
+        let votes = Votes { covered: 100, alike: 95, agree: 90, quadrant: 0.1 };
+        let good = Evidence { correlation: 0.9, votes, overlap: 1.0, leap: 0.5 };
+        assert!(plausible(&IDENTITY, &good).is_ok());
+        let fails = |what: &str, pose: &Mat3, e: Evidence| {
+            let why = plausible(pose, &e).expect_err(what);
+            assert!(why.contains(what), "{what}: {why}");
+        };
+        fails("correlation", &IDENTITY, Evidence { correlation: 0.3, ..good });
+        fails("39 of 100", &IDENTITY, Evidence { votes: Votes { agree: 39, ..votes }, ..good });
+        fails("quarter", &IDENTITY, Evidence { votes: Votes { quadrant: 0.7, ..votes }, ..good });
+        fails("left the field", &IDENTITY, Evidence { overlap: 0.29, ..good });
+        let few = Votes { covered: 5, alike: 5, agree: 5, quadrant: 0.0 };
+        fails("a step of 50 %", &IDENTITY, Evidence { votes: few, ..good });
+        assert!(plausible(&IDENTITY, &Evidence { votes: few, leap: 0.1, ..good }).is_ok());
+        let (mut large, mut mirrored) = (IDENTITY, IDENTITY);
         (large[0], large[4]) = (1.2, 1.2);
-        assert!(plausible(0.9, votes, &large, 1.0).is_err());
+        mirrored[0] = -1.0;
+        fails("scale 1.2", &large, good);
+        fails("scale", &mirrored, good);
+    }
+
+    #[test]
+    fn a_quadrant_that_is_off_is_seen() {
+        // Patches whose gradients are alike and whose error is that of a shift by 0.8 px, in one quadrant.
+        let patch = |dx: f32| PatchSums {
+            gg: [[2.0, 0.0, 2.0], [0.0; 3], [0.0; 3], [0.0; 3], [0.0; 3], [0.0; 3]],
+            gt: [[2.0 * dx, 0.0], [0.0; 2], [0.0; 2]],
+            it: [0.0, 1.0, 0.0, 1.0, 0.9],
+            count: 256.0,
+            ..PatchSums::default()
+        };
+        let centres: Vec<(i32, i32)> = (0..24).map(|k| (k % 6 * 100 + 50, k / 6 * 100 + 50)).collect();
+        let off = |x: i32, y: i32| if x > 300 && y > 200 { 0.8 } else { 0.0 };
+        let sums: Vec<PatchSums> = centres.iter().map(|&(x, y)| patch(off(x, y))).collect();
+        let votes = Votes::count(&sums, 1.0, &centres, (600, 400));
+        assert_eq!((votes.covered, votes.agree), (24, 24));
+        assert!((votes.quadrant - 0.8).abs() < 1e-6, "{votes:?}");
     }
 }

@@ -77,6 +77,32 @@ impl Background {
         Background { cells_x, cells_y, values, noise }
     }
 
+    /// The same level everywhere. A scene (the Moon, a landscape) is its own background: a mesh of it, which stands still
+    /// on the sensor, would be taken off another part of the scene in each frame.
+    #[must_use]
+    pub fn flat(&self) -> Background {
+        let level = median(&mut self.values.clone());
+        Background { cells_x: 1, cells_y: 1, values: vec![level], noise: self.noise }
+    }
+
+    /// The median background, gray units, and how much a plane fitted to it changes from corner to corner, at most.
+    #[must_use]
+    pub fn plane(&self) -> (f64, f64) {
+        let level = f64::from(median(&mut self.values.clone()));
+        // The mesh is regular: both slopes are independent of each other.
+        let slope = |cells: usize, place: fn(usize, usize) -> usize| {
+            let middle = (cells as f64 - 1.0) / 2.0;
+            let (mut up, mut down) = (0.0, 0.0);
+            for (k, v) in self.values.iter().enumerate() {
+                let d = place(k, self.cells_x) as f64 - middle;
+                up += d * f64::from(*v);
+                down += d * d;
+            }
+            if down > 0.0 { (up / down * cells as f64).abs() } else { 0.0 }
+        };
+        (level, slope(self.cells_x, |k, n| k % n) + slope(self.cells_y, |k, n| k / n))
+    }
+
     /// Value and slopes (gray units, gray units a px) at (`x`, `y`) px.
     #[must_use]
     pub fn at(&self, x: f64, y: f64) -> [f64; 3] {

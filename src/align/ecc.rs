@@ -20,6 +20,8 @@ pub struct Step {
     pub correlation: f64,
     /// Contrast of the frame over that of the template.
     pub gain: f64,
+    /// Second derivative of half the misfit (gain times template less frame, squared) by the parameters.
+    pub hessian: [[f64; MAX_PARAMS]; MAX_PARAMS],
 }
 
 /// Symmetric normal equations, accumulated.
@@ -84,7 +86,7 @@ pub fn step<'a>(
     for k in 0..n {
         delta[k] = lambda * ht[k] - hi[k];
     }
-    Ok(Step { delta, correlation: it / (ii * tt).sqrt(), gain: it / tt })
+    Ok(Step { delta, correlation: it / (ii * tt).sqrt(), gain: it / tt, hessian })
 }
 
 /// Adds one patch: its Jacobian is `d0 + x dx + y dy` in the offset (x, y) from its centre.
@@ -128,14 +130,14 @@ fn add_patch(sums: &mut Normal, model: &Model, p: &Params, (cx, cy): (f64, f64),
 }
 
 /// Cholesky factor of a matrix scaled to a unit diagonal.
-struct Cholesky {
+pub(super) struct Cholesky {
     l: [[f64; MAX_PARAMS]; MAX_PARAMS],
     scale: Params,
     n: usize,
 }
 
 impl Cholesky {
-    fn new(m: &[[f64; MAX_PARAMS]; MAX_PARAMS], n: usize) -> Result<Cholesky> {
+    pub(super) fn new(m: &[[f64; MAX_PARAMS]; MAX_PARAMS], n: usize) -> Result<Cholesky> {
         let mut scale = [0.0; MAX_PARAMS];
         for k in 0..n {
             if !(m[k][k] > 0.0 && m[k][k].is_finite()) {
@@ -161,7 +163,7 @@ impl Cholesky {
         Ok(Cholesky { l, scale, n })
     }
 
-    fn solve(&self, b: &Params) -> Params {
+    pub(super) fn solve(&self, b: &Params) -> Params {
         let (l, n) = (&self.l, self.n);
         let mut x = [0.0; MAX_PARAMS];
         for r in 0..n {

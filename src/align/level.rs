@@ -1,9 +1,10 @@
 //! One resolution of the alignment: the template's patches, and the iterations of ECC on them.
 
-use super::accept::{Votes, correlation, shift};
-use super::background::Background;
+use super::accept::{Votes, correlation, residual, shift};
+use super::background::{Background, median};
 use super::ecc;
 use super::motion::{IDENTITY, Mat3, Model, apply, compose};
+use super::order::Minimum;
 use super::select::Spot;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
@@ -18,6 +19,8 @@ const PATCH_WORDS: usize = size_of::<Patch>() / 4;
 const OUTLIER: f64 = 5.0;
 /// So is one that correlates less than this on its own: a hot pixel, or noise, that was taken for a star.
 const ALIKE: f64 = 0.3;
+/// A patch whose noise has this many times the usual variance weighs less by what it has more.
+const NOISY: f32 = 2.0;
 /// Residual shifts under this are never outliers, px.
 const OUTLIER_FLOOR: f64 = 0.15;
 
@@ -113,6 +116,8 @@ pub struct Fit {
     pub settled: bool,
     /// Patches kept as no outliers.
     pub kept: usize,
+    /// The minimum, for the choice of a poorer model.
+    pub minimum: Option<Minimum>,
 }
 
 /// When the iterations end.
@@ -207,8 +212,15 @@ impl<B: Backend> Level<B> {
     ) -> Result<Fit> {
         let mut p = model.params(start);
         let mut weights = vec![1.0; self.centres.len()];
-        let mut fit =
-            Fit { map: *start, correlation: -1.0, gain: 0.0, iterations: 0, settled: false, kept: 0 };
+        let mut fit = Fit {
+            map: *start,
+            correlation: -1.0,
+            gain: 0.0,
+            iterations: 0,
+            settled: false,
+            kept: 0,
+            minimum: None,
+        };
         let mut judged = false;
         for _ in 0..until.most {
             let map = model.map(&p);
@@ -235,9 +247,15 @@ impl<B: Backend> Level<B> {
                 judged = true;
                 judge(&sums, step.gain, &mut weights);
             }
-            fit.kept = sums.iter().zip(&weights).filter(|(s, w)| s.count > 0.0 && **w > 0.0).count();
+            let kept = sums.iter().zip(&weights).filter(|(s, w)| s.count > 0.0 && **w > 0.0);
+            fit.kept = kept.clone().count();
+            let misfit = kept.map(|(s, w)| w * super::accept::misfit(s, step.gain)).sum();
+            fit.minimum = Some(Minimum { params: p, hessian: step.hessian, misfit, kept: fit.kept });
         }
         fit.map = model.map(&p);
+        if let Some(at) = &mut fit.minimum {
+            at.params = p;
+        }
         Ok(fit)
     }
 
@@ -253,7 +271,8 @@ impl<B: Backend> Level<B> {
         sky: &Background,
         (map, gain): (&Mat3, f64),
     ) -> Result<Votes> {
-        Ok(Votes::count(&self.sums(backend, scratch, gray, map, sky)?, gain))
+        let sums = self.sums(backend, scratch, gray, map, sky)?;
+        Ok(Votes::count(&sums, gain, &self.centres, (self.plane.width, self.plane.height)))
     }
 
     fn sums(
@@ -336,14 +355,19 @@ fn patch(plane: &Plane, centre: (i32, i32), m: &Mat3, sky: &Background) -> Patch
     }
 }
 
-/// Sets the weight of every patch that disagrees with the others to 0.
+/// Sets the weight of every patch that disagrees with the others to 0; those with more noise than usual (bright stars:
+/// shot noise, what the pixels cut off) weigh less.
 fn judge(sums: &[PatchSums], gain: f64, weights: &mut [f64]) {
-    let shifts: Vec<f64> = sums.iter().map(|s| shift(s, gain)).collect();
+    let shifts: Vec<f64> = sums.iter().map(|s| shift(s, gain)).map(|(x, y)| x.hypot(y)).collect();
     let alike = |s: &PatchSums| s.count > 0.0 && correlation(s) >= ALIKE;
     let mut seen: Vec<f32> =
         sums.iter().zip(&shifts).filter(|(s, _)| alike(s)).map(|(_, &shift)| shift as f32).collect();
-    let limit = (OUTLIER * f64::from(super::background::median(&mut seen))).max(OUTLIER_FLOOR);
+    let limit = (OUTLIER * f64::from(median(&mut seen))).max(OUTLIER_FLOOR);
+    let noise = |s: &PatchSums| (residual(s, gain) / f64::from(s.count)) as f32;
+    let mut usual: Vec<f32> = sums.iter().filter(|s| alike(s)).map(noise).collect();
+    let usual = NOISY * median(&mut usual);
     for ((w, s), shift) in weights.iter_mut().zip(sums).zip(&shifts) {
-        *w = if alike(s) && *shift <= limit { 1.0 } else { 0.0 };
+        let weight = f64::from((usual / noise(s).max(f32::MIN_POSITIVE)).min(1.0));
+        *w = if alike(s) && *shift <= limit { weight } else { 0.0 };
     }
 }

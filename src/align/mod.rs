@@ -1,34 +1,40 @@
 //! Alignment: from a frame's gray plane to the homography that maps reference pixels to frame pixels.
 //!
-//! One rung after another gives a start (predicted from the last poses, then phase correlation); a coarse fit on
-//! 4x4 binned pixels brings it within a pixel, the finest fit at full size over the star neighbourhoods alone
-//! ends it. A pose that is not plausible is refused: no frame is stacked on a guess.
+//! One rung after another gives a start: the prediction from the last poses, asterisms of the star lists, phase
+//! correlation, a search over all rotations. Stars that meet, or a coarse fit on 4x4 binned pixels, bring it within a
+//! pixel; the finest fit at full size over the star neighbourhoods alone ends it. A pose that is not plausible is
+//! refused: no frame is stacked on a guess.
 
 use crate::backend::Backend;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels::gray::{GrayParams, gray};
 use crate::kernels::tiles::{BIN, RECORD, Tile, TilesParams, tiles};
-use accept::plausible;
 use background::Background;
 use bytemuck::cast_slice_mut;
-use level::{Fit, Level, Plane, Scratch, Until};
-use motion::{IDENTITY, Mat3, Model, Motion, apply, compose, inverse};
+use grade::Grade;
+use level::{Level, Plane, Scratch};
+use motion::{IDENTITY, Mat3, Motion, compose, inverse};
+use predict::History;
 use select::Field;
+use stars::{Gauge, StarList};
 
 pub mod accept;
+pub mod asterism;
 pub mod background;
 pub mod ecc;
+pub mod grade;
 pub mod level;
 pub mod motion;
+pub mod order;
+pub mod pairs;
 pub mod phase;
+pub mod predict;
+mod rungs;
 pub mod select;
+pub mod stars;
 
-/// Patches of the coarse level: each covers 16 times the area of a fine one.
+/// Patches of the coarse level where it only starts the fine one: each covers 16 times the area of a fine one.
 const COARSE_PATCHES: usize = 192;
-/// Patches that a coarse fit needs: it has up to four parameters.
-const COARSE_LEAST: usize = 5;
-/// Poses that the prediction looks back over.
-const HISTORY: usize = 8;
 /// Overlap with the template under which `previous` hands over to a recent frame.
 const HAND_OVER: f64 = 0.6;
 /// A new template must correlate, with the old one, this share of what recent frames do: a clouded frame would spoil
@@ -36,19 +42,12 @@ const HAND_OVER: f64 = 0.6;
 const AS_GOOD: f64 = 0.97;
 /// And show this share of the old one's stars.
 const AS_MANY: f64 = 0.7;
-/// Phase correlation peaks under this are noise, standard deviations.
-const LEAST_PEAK: f64 = 6.0;
-/// Kept patches that a homography needs, an affine map, a similarity, a Euclidean map.
-const ENOUGH: [(Motion, usize); 4] =
-    [(Motion::Homography, 24), (Motion::Affine, 12), (Motion::Similarity, 5), (Motion::Euclidean, 3)];
-/// Standard deviation of the window around a star, px. A star of FWHM 3 to 6 px has its gradients inside; what lies
-/// outside is noise, of which the part that stands still on the sensor (the master dark's own noise) pulls towards
-/// no motion.
-const STAR_WINDOW: f32 = 3.0;
-/// When the coarse fit ends.
-const COARSE: Until = Until { still: 0.02, most: 20 };
-/// When the fine fit ends.
-const FINE: Until = Until { still: 0.002, most: 20 };
+/// Correlations that "usual" looks back over.
+const RECENT: usize = 8;
+/// Standard deviation of the window around a star of FWHM 3 px, px; wider stars take a window that is as much wider. A
+/// star has its gradients inside; what lies outside is noise, of which the part that stands still on the sensor (the
+/// master dark's own noise) pulls towards no motion.
+const STAR_WINDOW: (f64, f64) = (3.0, 6.0);
 
 /// What the template is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,18 +63,45 @@ pub enum AlignTo {
 pub struct Pose {
     /// Reference px to frame px.
     pub homography: Mat3,
+    /// The same before the usual shape of the last frames was taken for its own.
+    pub measured: Mat3,
     /// Correlation over the patches, in [-1, 1].
     pub correlation: f64,
     /// Iterations of both levels.
     pub iterations: u32,
     /// Which rung gave the start.
     pub start: &'static str,
+    /// The motion model that the evidence carried.
+    pub model: Motion,
+    /// Brightness of the stars, or contrast of the scene, over that of the reference; 1 where nobody looked.
+    pub gain: f64,
+}
+
+impl Pose {
+    /// A pose that nobody looked for.
+    #[must_use]
+    pub fn given(homography: Mat3, start: &'static str) -> Pose {
+        Pose {
+            homography,
+            measured: homography,
+            correlation: 1.0,
+            iterations: 0,
+            start,
+            model: Motion::Homography,
+            gain: 1.0,
+        }
+    }
 }
 
 /// What alignment knows of the frame at hand.
+#[derive(Clone)]
 pub struct View {
     background: Background,
+    /// One level, for scenes.
+    flat: Background,
     field: Field,
+    list: StarList,
+    grade: Grade,
 }
 
 impl View {
@@ -84,6 +110,24 @@ impl View {
     pub fn is_empty(&self) -> bool {
         self.field.spots.is_empty()
     }
+
+    /// Its grade.
+    #[must_use]
+    pub fn grade(&self) -> Grade {
+        self.grade
+    }
+
+    /// Its stars.
+    #[must_use]
+    pub fn stars(&self) -> &StarList {
+        &self.list
+    }
+
+    /// Its background; `stars`: the local one, else one level.
+    #[must_use]
+    pub fn sky(&self, stars: bool) -> &Background {
+        if stars { &self.background } else { &self.flat }
+    }
 }
 
 struct Template<B: Backend> {
@@ -91,7 +135,12 @@ struct Template<B: Backend> {
     fine: Level<B>,
     /// Reference px to template px.
     from_reference: Mat3,
-    spectrum: phase::Spectrum,
+    small: phase::Small,
+    list: StarList,
+    /// Whether the patches are stars.
+    stars: bool,
+    /// Brightness of its stars over the reference's.
+    gain: f64,
 }
 
 /// Aligns frames of one size.
@@ -101,12 +150,14 @@ pub struct Aligner<B: Backend> {
     motion: Motion,
     align_to: AlignTo,
     scratch: Scratch<B>,
+    gauge: Gauge<B>,
     gray: B::Buffer,
     table: B::Buffer,
     binned: B::Buffer,
     template: Option<Template<B>>,
-    /// The last poses and their correlations, newest last.
-    poses: Vec<(Mat3, f64)>,
+    history: History,
+    /// Correlations of the last poses.
+    correlations: Vec<f64>,
 }
 
 impl<B: Backend> Aligner<B> {
@@ -129,28 +180,45 @@ impl<B: Backend> Aligner<B> {
             motion,
             align_to,
             scratch: Scratch::new(backend, select::MOST)?,
+            gauge: Gauge::new(backend)?,
             gray: backend.alloc("gray", p.stride as usize / 2 * height)?,
             table: backend.alloc("tile table", p.tiles_x as usize * tiles_y * RECORD)?,
             binned: backend.alloc("binned gray", p.tiles_x as usize * tiles_y * BIN * BIN / 2)?,
             template: None,
-            poses: Vec::new(),
+            history: History::default(),
+            correlations: Vec::new(),
         })
     }
 
-    /// Makes the gray plane and the tile table of a frame from its colour `planes`.
+    /// Makes the gray plane, the tile table and the star list of a frame from its colour `planes`; `white` is the level
+    /// of white, for its grade.
     ///
     /// # Errors
     /// Where the device fails.
-    pub fn look(&mut self, backend: &mut B, p: &GrayParams, planes: &[B::Buffer]) -> Result<View> {
+    pub fn look(
+        &mut self,
+        backend: &mut B,
+        p: &GrayParams,
+        planes: &[B::Buffer],
+        white: f64,
+    ) -> Result<View> {
         let t = TilesParams::new(self.width, self.height);
+        let size = (self.width, self.height);
         gray(backend, p, planes, &mut self.gray)?;
         tiles(backend, &t, &self.gray, &mut self.table, &mut self.binned)?;
         let tiles_y = self.height.div_ceil(crate::kernels::tiles::TILE);
         let mut table = vec![Tile::default(); t.tiles_x as usize * tiles_y];
         backend.read(&self.table, cast_slice_mut(&mut table))?;
         let background = Background::new(&table, self.width, self.height);
-        let field = select::choose(&table, &background, self.width, self.height);
-        Ok(View { background, field })
+        let candidates = select::candidates(&table, &background, self.width, self.height);
+        let all = candidates.len();
+        let chosen = select::spread(candidates, self.width, self.height, stars::MOST);
+        let measured = self.gauge.measure(backend, &self.gray, size, &background, &chosen)?;
+        let list = StarList::new(&measured, all, size);
+        let field = select::choose(&list, &table, &background, size);
+        let grade = Grade::new(&list, &table, &background, white);
+        let flat = background.flat();
+        Ok(View { background, flat, field, list, grade })
     }
 
     fn fine_plane(&self) -> Plane {
@@ -168,34 +236,40 @@ impl<B: Backend> Aligner<B> {
     /// # Errors
     /// Where the device fails.
     pub fn set_reference(&mut self, backend: &mut B, view: &View) -> Result<()> {
-        self.poses = vec![(IDENTITY, 1.0)];
-        self.set_template(backend, view, IDENTITY)
+        self.history = History::new(self.width, self.height);
+        self.correlations = vec![1.0];
+        self.set_template(backend, view, IDENTITY, 1.0)
     }
 
-    fn set_template(&mut self, backend: &mut B, view: &View, from_reference: Mat3) -> Result<()> {
+    fn set_template(&mut self, backend: &mut B, view: &View, from_reference: Mat3, gain: f64) -> Result<()> {
         let (fine, coarse) = (self.fine_plane(), self.coarse_plane());
-        let spots = &view.field.spots;
-        let few = select::spread(spots.clone(), self.width, self.height, COARSE_PATCHES);
-        let sky = &view.background;
-        let window = if view.field.stars { 0.5 / (STAR_WINDOW * STAR_WINDOW) } else { 0.0 };
+        let Field { stars, spots } = &view.field;
+        let most = if *stars { COARSE_PATCHES } else { select::MOST };
+        let few = select::spread(spots.clone(), self.width, self.height, most);
+        let sky = view.sky(*stars);
+        let sigma = (view.list.fwhm).clamp(STAR_WINDOW.0, STAR_WINDOW.1);
+        let window = if *stars { (0.5 / (sigma * sigma)) as f32 } else { 0.0 };
         let template = Template {
             fine: Level::new(backend, &mut self.scratch, (fine, window), &self.gray, spots, sky)?,
             coarse: Level::new(backend, &mut self.scratch, (coarse, 0.0), &self.binned, &few, sky)?,
             from_reference,
-            spectrum: self.spectrum(backend, view)?,
+            small: self.small(backend, sky)?,
+            list: view.list.clone(),
+            stars: *stars,
+            gain,
         };
         self.template = Some(template);
         Ok(())
     }
 
-    /// The spectrum of the frame at hand, at an eighth of its size.
-    fn spectrum(&self, backend: &mut B, view: &View) -> Result<phase::Spectrum> {
+    /// The frame at hand at an eighth of its size, background off.
+    fn small(&self, backend: &mut B, sky: &Background) -> Result<phase::Small> {
         let plane = self.coarse_plane();
         let mut words = vec![0_u32; plane.stride * plane.height / 2];
         backend.read(&self.binned, &mut words)?;
         let px: &[u16] = bytemuck::cast_slice(&words);
         let (w, h) = ((plane.width / 2).max(1), (plane.height / 2).max(1));
-        let mut small = Vec::with_capacity(w * h);
+        let mut data = Vec::with_capacity(w * h);
         for y in 0..h {
             for x in 0..w {
                 let at = |dx: usize, dy: usize| {
@@ -203,14 +277,15 @@ impl<B: Backend> Aligner<B> {
                     px.get(y * plane.stride + x).map_or(0.0, |&v| f32::from(v))
                 };
                 let side = (2 * BIN) as f64;
-                let sky = view.background.at((x as f64 + 0.5) * side, (y as f64 + 0.5) * side)[0];
-                small.push((at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1)) / 4.0 - sky as f32);
+                let sky = sky.at((x as f64 + 0.5) * side, (y as f64 + 0.5) * side)[0];
+                data.push((at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1)) / 4.0 - sky as f32);
             }
         }
-        Ok(phase::Spectrum::new(&small, w, h))
+        Ok(phase::Small::new(data, w, h))
     }
 
-    /// Aligns the frame at hand. The inner `Err` is the reason why it must not be stacked.
+    /// Finds the pose of the frame at hand; nothing remembers it until [`accept`](Aligner::accept). The inner `Err` is
+    /// the reason why it must not be stacked.
     ///
     /// # Errors
     /// Where the device fails.
@@ -220,158 +295,33 @@ impl<B: Backend> Aligner<B> {
         };
         let found = self.climb(backend, view, &template);
         self.template = Some(template);
-        let pose = match found? {
-            Ok(pose) => pose,
-            Err(reason) => return Ok(Err(reason)),
-        };
-        if self.align_to == AlignTo::Previous && self.hands_over(view, &pose) {
-            self.set_template(backend, view, pose.homography)?;
+        found
+    }
+
+    /// The frame at hand is stacked with `pose`: predictions follow it, and it may become the template.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn accept(&mut self, backend: &mut B, view: &View, pose: &Pose) -> Result<()> {
+        if self.align_to == AlignTo::Previous && self.hands_over(view, pose) {
+            self.set_template(backend, view, pose.homography, pose.gain)?;
         }
-        self.poses.push((pose.homography, pose.correlation));
-        if self.poses.len() > HISTORY + 1 {
-            self.poses.remove(0);
+        self.history.push(pose.homography, &pose.measured);
+        self.correlations.push(pose.correlation);
+        if self.correlations.len() > RECENT + 1 {
+            self.correlations.remove(0);
         }
-        Ok(Ok(pose))
+        Ok(())
     }
 
     /// Whether the frame at hand becomes the template: the old one is out of sight, and this one is as good as any.
     fn hands_over(&self, view: &View, pose: &Pose) -> bool {
         let Some(template) = &self.template else { return false };
         let to_reference = inverse(&template.from_reference).unwrap_or(IDENTITY);
-        let mut recent: Vec<f32> = self.poses.iter().map(|p| p.1 as f32).collect();
+        let mut recent: Vec<f32> = self.correlations.iter().map(|c| *c as f32).collect();
         let usual = f64::from(background::median(&mut recent));
         self.overlap(&compose(&pose.homography, &to_reference)) < HAND_OVER
             && pose.correlation >= AS_GOOD * usual
             && view.field.spots.len() as f64 >= AS_MANY * template.fine.len() as f64
     }
-
-    /// Tries one start after another.
-    fn climb(
-        &mut self,
-        backend: &mut B,
-        view: &View,
-        template: &Template<B>,
-    ) -> Result<std::result::Result<Pose, String>> {
-        if template.fine.is_empty() {
-            return Ok(Err("the reference shows nothing to align on".into()));
-        }
-        if view.field.spots.is_empty() {
-            return Ok(Err("the frame shows nothing to align on".into()));
-        }
-        let to_reference = inverse(&template.from_reference)?;
-        let mut reason = String::new();
-        for start in ["predicted", "last", "phase"] {
-            let from = match start {
-                "predicted" => Some(self.predicted()),
-                // With one pose known, the prediction was just that.
-                "last" => self.poses.last().filter(|_| self.poses.len() > 1).map(|p| p.0),
-                _ => {
-                    self.phase_start(backend, view, template)?.map(|m| compose(&m, &template.from_reference))
-                }
-            };
-            let Some(from) = from else { continue };
-            match self.refine(backend, view, template, &compose(&from, &to_reference)) {
-                Ok((fit, _)) if !fit.settled => {
-                    reason = "no alignment found: the fit does not settle".into();
-                }
-                Ok((fit, iterations)) => {
-                    let homography = compose(&fit.map, &template.from_reference);
-                    let (gray, sky) = (&self.gray, &view.background);
-                    let ask = (&fit.map, fit.gain);
-                    let votes = template.fine.votes(backend, &mut self.scratch, gray, sky, ask)?;
-                    match plausible(fit.correlation, votes, &homography, self.overlap(&homography)) {
-                        Ok(()) => {
-                            let correlation = fit.correlation;
-                            return Ok(Ok(Pose { homography, correlation, iterations, start }));
-                        }
-                        Err(why) => reason = why,
-                    }
-                }
-                Err(Error::Singular) => {
-                    if reason.is_empty() {
-                        reason = "no alignment found: the frame does not show the reference's field".into();
-                    }
-                }
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(Err(reason))
-    }
-
-    /// The pose of constant motion, from the mean step of the last poses.
-    fn predicted(&self) -> Mat3 {
-        match (self.poses.first(), self.poses.last()) {
-            (Some((first, _)), Some((last, _))) if self.poses.len() > 1 => {
-                let steps = (self.poses.len() - 1) as f64;
-                std::array::from_fn(|k| last[k] + (last[k] - first[k]) / steps)
-            }
-            (_, Some((last, _))) => *last,
-            _ => IDENTITY,
-        }
-    }
-
-    /// A shift from the template by phase correlation.
-    fn phase_start(&self, backend: &mut B, view: &View, template: &Template<B>) -> Result<Option<Mat3>> {
-        let spectrum = self.spectrum(backend, view)?;
-        let side = (2 * BIN) as f64;
-        Ok(phase::shift(&template.spectrum, &spectrum)
-            .filter(|s| s.peak >= LEAST_PEAK)
-            .map(|s| motion::shift(s.dx * side, s.dy * side)))
-    }
-
-    /// Coarse, then fine, from `start` (template px to frame px).
-    fn refine(
-        &mut self,
-        backend: &mut B,
-        view: &View,
-        template: &Template<B>,
-        start: &Mat3,
-    ) -> Result<(Fit, u32)> {
-        let sky = &view.background;
-        let coarse = &template.coarse;
-        let mut map = *start;
-        let mut iterations = 0;
-        if coarse.len() >= COARSE_LEAST {
-            let plane = coarse.plane();
-            let motion = self.motion.min(Motion::Similarity);
-            let model = Model::new(motion, plane.width, plane.height);
-            let from = plane.scaled(&map);
-            let fit = coarse.fit(backend, &mut self.scratch, &self.binned, sky, (&model, &from), COARSE)?;
-            iterations += fit.iterations;
-            map = plane.unscaled(&fit.map);
-        }
-        let fine = &template.fine;
-        let model = Model::new(lowered(self.motion, fine.len()), self.width, self.height);
-        let mut fit = fine.fit(backend, &mut self.scratch, &self.gray, sky, (&model, &map), FINE)?;
-        iterations += fit.iterations;
-        let motion = lowered(self.motion, fit.kept);
-        if motion != model.motion {
-            let model = Model::new(motion, self.width, self.height);
-            fit = fine.fit(backend, &mut self.scratch, &self.gray, sky, (&model, &fit.map), FINE)?;
-            iterations += fit.iterations;
-        }
-        Ok((fit, iterations))
-    }
-
-    /// Share of the canvas that a frame with pose `m` covers.
-    fn overlap(&self, m: &Mat3) -> f64 {
-        const STEPS: usize = 16;
-        let (w, h) = (self.width as f64 - 1.0, self.height as f64 - 1.0);
-        let place = |k: usize, size: f64| (k as f64 + 0.5) / STEPS as f64 * size;
-        let hits = (0..STEPS * STEPS)
-            .filter(|k| {
-                let (x, y) = (place(k % STEPS, w), place(k / STEPS, h));
-                let (u, v) = apply(m, x, y);
-                m[6] * x + m[7] * y + m[8] > 0.0 && (0.0..=w).contains(&u) && (0.0..=h).contains(&v)
-            })
-            .count();
-        hits as f64 / (STEPS * STEPS) as f64
-    }
-}
-
-/// The model that `kept` patches can carry: no wild homography from a few stars.
-fn lowered(motion: Motion, kept: usize) -> Motion {
-    let allowed =
-        ENOUGH.iter().find(|(_, needed)| kept >= *needed).map_or(Motion::Translation, |(motion, _)| *motion);
-    motion.min(allowed)
 }

@@ -80,6 +80,18 @@ pub enum Motion {
 }
 
 impl Motion {
+    /// Its name on the command line and in the records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Motion::Translation => "translation",
+            Motion::Euclidean => "euclidean",
+            Motion::Similarity => "similarity",
+            Motion::Affine => "affine",
+            Motion::Homography => "homography",
+        }
+    }
+
     /// Number of parameters.
     #[must_use]
     pub const fn params(self) -> usize {

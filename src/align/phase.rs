@@ -2,6 +2,8 @@
 //!
 //! Source: Kuglin and Hines, "The phase correlation image alignment method", IEEE 1975.
 
+use super::motion::{Mat3, apply, compose, inverse};
+use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 use rustfft::{FftDirection, FftPlanner};
 
@@ -9,6 +11,97 @@ use rustfft::{FftDirection, FftPlanner};
 const PASS: f32 = 0.5;
 /// Values are limited to this many standard deviations, so that one bright star does not decide alone.
 const LIMIT: f32 = 8.0;
+
+/// Steps of the search over rotations, degrees: first all the way round, then about the best.
+const ROUND: f64 = 5.0;
+/// See [`ROUND`].
+const FINER: f64 = 1.0;
+/// Rotations with the highest peaks that are looked at more closely, and that are given back.
+const BEST: usize = 3;
+/// The search works on planes of at most so many px in a row.
+const SEARCHED: usize = 256;
+
+/// A plane small enough for Fourier transforms, background taken off.
+#[derive(Clone)]
+pub struct Small {
+    data: Vec<f32>,
+    width: usize,
+    height: usize,
+}
+
+impl Small {
+    /// Of `data`, row-major.
+    #[must_use]
+    pub fn new(data: Vec<f32>, width: usize, height: usize) -> Small {
+        Small { data, width, height }
+    }
+
+    /// Its spectrum.
+    #[must_use]
+    pub fn spectrum(&self) -> Spectrum {
+        Spectrum::new(&self.data, self.width, self.height)
+    }
+
+    /// Binned until a row has at most [`SEARCHED`] px, and by how much.
+    fn reduced(&self) -> (Small, usize) {
+        let k = self.width.div_ceil(SEARCHED).max(1);
+        let (w, h) = ((self.width / k).max(1), (self.height / k).max(1));
+        let mut data = Vec::with_capacity(w * h);
+        for y in 0..h {
+            for x in 0..w {
+                let rows = (k * y..(k * (y + 1)).min(self.height)).map(|r| r * self.width);
+                data.push(rows.flat_map(|r| &self.data[r + k * x..r + (k * (x + 1)).min(self.width)]).sum());
+            }
+        }
+        (Small::new(data, w, h), k)
+    }
+
+    /// Turned about its centre by the map `turn`: value at x is that at `turn` x; 0 from outside.
+    fn turned(&self, turn: &Mat3) -> Small {
+        let mut data = Vec::with_capacity(self.data.len());
+        for y in 0..self.height {
+            for x in 0..self.width {
+                let (u, v) = apply(turn, x as f64, y as f64);
+                let (u, v) = (u.round(), v.round());
+                let inside = u >= 0.0 && v >= 0.0 && u < self.width as f64 && v < self.height as f64;
+                data.push(if inside { self.data[v as usize * self.width + u as usize] } else { 0.0 });
+            }
+        }
+        Small::new(data, self.width, self.height)
+    }
+}
+
+/// Maps from `first` to `second`, px of the planes, with the highest peaks of phase correlation over all rotations.
+#[must_use]
+pub fn search(first: &Small, second: &Small) -> Vec<Mat3> {
+    let ((a, k), (b, _)) = (first.reduced(), second.reduced());
+    if (a.width, a.height) != (b.width, b.height) {
+        return Vec::new();
+    }
+    let target = b.spectrum();
+    let (cx, cy) = ((a.width as f64 - 1.0) / 2.0, (a.height as f64 - 1.0) / 2.0);
+    let turn = |degrees: f64| {
+        let (s, c) = degrees.to_radians().sin_cos();
+        [c, -s, cx - c * cx + s * cy, s, c, cy - s * cx - c * cy, 0.0, 0.0, 1.0]
+    };
+    let peak = |degrees: f64| -> Option<(f64, f64, Mat3)> {
+        // The plane turned forwards is sampled backwards.
+        let s = shift(&a.turned(&turn(-degrees)).spectrum(), &target)?;
+        Some((s.peak, degrees, compose(&super::motion::shift(s.dx, s.dy), &turn(degrees))))
+    };
+    let best = |mut peaks: Vec<(f64, f64, Mat3)>| {
+        peaks.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.total_cmp(&b.1)));
+        peaks.truncate(BEST);
+        peaks
+    };
+    let all_round = (360.0 / ROUND) as usize;
+    let rough = best((0..all_round).into_par_iter().filter_map(|n| peak(n as f64 * ROUND)).collect());
+    let near: Vec<f64> = rough.iter().flat_map(|p| (-2..=2).map(|n| p.1 + f64::from(n) * FINER)).collect();
+    let o = (k as f64 - 1.0) / 2.0;
+    let up = [k as f64, 0.0, o, 0.0, k as f64, o, 0.0, 0.0, 1.0];
+    let found = best(near.into_par_iter().filter_map(peak).collect());
+    found.iter().filter_map(|(_, _, m)| Some(compose(&up, &compose(m, &inverse(&up).ok()?)))).collect()
+}
 
 /// The spectrum of a plane, prepared for [`shift`].
 #[derive(Clone)]

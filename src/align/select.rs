@@ -1,20 +1,20 @@
 //! Which pixels alignment looks at: neighbourhoods of stars; where there are none, the strongest gradients.
 
 use super::background::{Background, MEAN_DIFFERENCE, tile_area};
+use super::stars::{Star, StarList};
 use crate::kernels::tiles::{TILE, Tile};
 
 /// A star stands out of the background by this many standard deviations of the noise; the brightest of a tile's
 /// 256 noise samples passes that about once in 10^4 tiles.
 const STAR_SIGMA: f64 = 5.0;
-/// A star fills little of its tile: mean over peak, both above the background. FWHM 8 px gives 0.28.
-const STAR_FILL: f64 = 0.3;
+/// A candidate fills little of its tile: mean over peak, both above the background. FWHM 8 px gives 0.28, a star's
+/// trail of 16 px 0.4.
+const STAR_FILL: f64 = 0.6;
 /// Mean gradient, in standard deviations of the noise, from which a tile shows structure: noise alone makes 1.13, and
 /// 0.06 more or less in a tile.
 const STRUCTURE: f64 = 1.6;
-/// In a star field at least one in so many bright tiles holds a star; the others are nebula, or a star's skirts.
-const STAR_SHARE: usize = 6;
-/// With fewer stars than this the strongest gradients are used.
-const FEW_STARS: usize = 8;
+/// Tiles with structure that a star field may have: so many, and so many for each star.
+const SCENE: (usize, usize) = (50, 16);
 /// Smallest noise that is believed, gray units: frames without any noise (synthetic ones) have some structure.
 const NOISE_FLOOR: f64 = 8.0;
 /// Cells of the grid that spreads the choice over the frame, so that the corners hold a homography.
@@ -33,10 +33,12 @@ pub struct Spot {
     pub y: i32,
     /// Contrast: a star's peak above the background, or a tile's mean gradient.
     pub score: f64,
+    /// Standard deviation of the noise there, gray units.
+    pub noise: f64,
 }
 
 /// What there is to align on in a frame.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Field {
     /// True where the spots are stars; false: gradients of a scene (the Moon, daylight).
     pub stars: bool,
@@ -44,23 +46,28 @@ pub struct Field {
     pub spots: Vec<Spot>,
 }
 
-/// Chooses the spots of a frame of `width` x `height`.
+/// Chooses the spots of a frame of `width` x `height` with the stars `list`.
 #[must_use]
-pub fn choose(table: &[Tile], sky: &Background, width: usize, height: usize) -> Field {
-    let (stars, bright) = stars(table, sky, width, height);
-    if stars.len() >= FEW_STARS && stars.len() * STAR_SHARE >= bright {
-        return Field { stars: true, spots: spread(stars, width, height, MOST) };
+pub fn choose(list: &StarList, table: &[Tile], sky: &Background, (w, h): (usize, usize)) -> Field {
+    let gradients = gradients(table, sky, w, h);
+    // A scene has structure all over, and few of its blobs pass for stars.
+    if list.is_field() && gradients.len() <= SCENE.0 + SCENE.1 * list.count {
+        let spot =
+            |s: &Star| Spot { x: s.x.round() as i32, y: s.y.round() as i32, score: s.snr, noise: sky.noise };
+        let near = |s: &Spot| inner(s.x.max(0) as usize, s.y.max(0) as usize, w, h);
+        let spots = list.stars.iter().map(spot).filter(near).collect();
+        return Field { stars: true, spots: spread(spots, w, h, MOST) };
     }
-    let gradients = gradients(table, sky, width, height);
-    Field { stars: false, spots: spread(gradients, width, height, MOST) }
+    Field { stars: false, spots: spread(gradients, w, h, MOST) }
 }
 
 fn inner(x: usize, y: usize, width: usize, height: usize) -> bool {
     x >= BORDER && y >= BORDER && x + BORDER < width && y + BORDER < height
 }
 
-/// Star-like peaks, and the number of tiles with a peak of any kind.
-fn stars(table: &[Tile], sky: &Background, width: usize, height: usize) -> (Vec<Spot>, usize) {
+/// Peaks that may be stars, brightest first in each part of the frame.
+#[must_use]
+pub fn candidates(table: &[Tile], sky: &Background, width: usize, height: usize) -> Vec<Spot> {
     let (tiles_x, tiles_y) = (width.div_ceil(TILE), height.div_ceil(TILE));
     let noise = sky.noise.max(NOISE_FLOOR);
     let peak = |tx: usize, ty: usize| {
@@ -68,7 +75,6 @@ fn stars(table: &[Tile], sky: &Background, width: usize, height: usize) -> (Vec<
         (tx * TILE + px, ty * TILE + py)
     };
     let mut out = Vec::new();
-    let mut bright = 0;
     for ty in 0..tiles_y {
         for tx in 0..tiles_x {
             let tile = &table[ty * tiles_x + tx];
@@ -81,7 +87,6 @@ fn stars(table: &[Tile], sky: &Background, width: usize, height: usize) -> (Vec<
             if score < STAR_SIGMA * noise.max(own) {
                 continue;
             }
-            bright += 1;
             let mean = f64::from(tile.sum) / area - level;
             // The same star seen from the tile beside it, where it is brighter.
             let shadowed = (ty.saturating_sub(1)..(ty + 2).min(tiles_y)).any(|ny| {
@@ -93,11 +98,11 @@ fn stars(table: &[Tile], sky: &Background, width: usize, height: usize) -> (Vec<
                 })
             });
             if !shadowed && mean < STAR_FILL * score && inner(x, y, width, height) {
-                out.push(Spot { x: x as i32, y: y as i32, score });
+                out.push(Spot { x: x as i32, y: y as i32, score, noise: noise.max(own) });
             }
         }
     }
-    (out, bright)
+    out
 }
 
 /// Tiles with structure in both directions.
@@ -112,7 +117,7 @@ fn gradients(table: &[Tile], sky: &Background, width: usize, height: usize) -> V
         }
         let score = f64::from(tile.grad_x.min(tile.grad_y)) / (TILE * TILE) as f64;
         if score > STRUCTURE * sky.noise.max(NOISE_FLOOR) {
-            out.push(Spot { x: x as i32, y: y as i32, score });
+            out.push(Spot { x: x as i32, y: y as i32, score, noise: sky.noise });
         }
     }
     out

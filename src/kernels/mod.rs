@@ -19,6 +19,7 @@ pub mod ecc;
 pub mod gray;
 pub mod histogram;
 pub mod layout;
+pub mod measure;
 pub mod present;
 pub mod sample;
 pub mod template;
@@ -118,6 +119,7 @@ macro_rules! kernels {
             $crate::kernels::calibrate::Calibrate,
             $crate::kernels::gray::Gray,
             $crate::kernels::tiles::Tiles,
+            $crate::kernels::measure::Measure,
             $crate::kernels::template::Template,
             $crate::kernels::ecc::Ecc,
             $crate::kernels::accumulate::Accumulate,

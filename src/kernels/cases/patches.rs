@@ -1,8 +1,9 @@
-//! Cases of the kernels that go over patches: template, ecc.
+//! Cases of the kernels that go over patches or windows: template, ecc, measure.
 
 use super::planes::plane;
 use super::{Case, Output, Probe, Random, Samples, Tolerance};
 use crate::kernels::ecc::{Ecc, RECORD};
+use crate::kernels::measure::{self, Measure, MeasureParams, Place};
 use crate::kernels::sample::{AREA, Patch};
 use crate::kernels::template::{PatchParams, Template};
 use crate::kernels::{Store, stride};
@@ -19,6 +20,8 @@ const TEMPLATE_TOLERANCE: f32 = 0.25;
 /// What a sum may be off, as a part of the largest sum of its kind: 256 terms, added in another order, and the error
 /// of the position. Lavapipe (Mesa 22.3): 3e-6.
 const SUMS_TOLERANCE: f32 = 2e-5;
+/// The same for `measure`, whose 1024 terms cancel where the sky is taken off. Lavapipe (Mesa 22.3): see the parity test.
+const MOMENTS_TOLERANCE: f32 = 2e-5;
 
 /// Linear part (a, b, c, d) and projective part (g, h) of a patch's map.
 const MAPS: [(&str, [f32; 6]); 6] = [
@@ -115,6 +118,51 @@ impl Probe for Ecc {
             params,
             reads: vec![Some(gray), Some(patches), Some(template)],
             writes: vec![poison(count * RECORD, Tolerance::Columns(SUMS_TOLERANCE, RECORD))],
+        }]
+    }
+
+    fn plant(case: &mut Case<Self>) {
+        shift(&mut case.reads[1]);
+    }
+}
+
+impl Probe for Measure {
+    fn cases(width: usize, height: usize) -> Vec<Case<Self>> {
+        let mut random = Random::new(6);
+        let gray = plane(&mut random, Store::U16, width, height);
+        let count = 9 + width * height / AREA;
+        let (w, h) = (width as f32, height as f32);
+        let places: Vec<Place> = (0..count)
+            .map(|k| Place {
+                // Windows that reach over every edge, and some that lie outside altogether.
+                x: if k == 8 { -40 } else { random.within(0.0, w) as i32 },
+                y: if k == 7 { height as i32 + 40 } else { random.within(0.0, h) as i32 },
+                fx: random.within(-2.0, 2.0),
+                fy: random.within(-2.0, 2.0),
+                sky: random.within(10_000.0, 16_000.0),
+                sky_x: random.within(-1.0, 1.0),
+                sky_y: random.within(-1.0, 1.0),
+                falloff: random.within(0.01, 0.5),
+            })
+            .collect();
+        let params = MeasureParams {
+            row0: 0,
+            rows: count as u32,
+            places: count as u32,
+            width: width as u32,
+            height: height as u32,
+            stride: stride(width) as u32,
+            pad0: 0,
+            pad1: 0,
+        };
+        vec![Case {
+            name: format!("{width}x{height}, {count} places"),
+            params,
+            reads: vec![Some(gray), Some(cast_slice(&places).to_vec())],
+            writes: vec![poison(
+                count * measure::RECORD,
+                Tolerance::Columns(MOMENTS_TOLERANCE, measure::RECORD),
+            )],
         }]
     }
 
