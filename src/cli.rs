@@ -22,6 +22,9 @@ const EXIT_CODES: &str = "Exit codes:
   4  a folder does not exist
   5  the session is in use (kept for sessions)";
 
+/// Heading of the flags that say which frames are stacked.
+const GRADING: &str = "Which frames are stacked";
+
 /// The rules, from their table.
 fn method_help() -> String {
     let mut text = "Accumulation rules, with commas between; all: the first six [default: all]".to_owned();
@@ -54,12 +57,13 @@ pub struct StackArgs {
     /// Folder of darks, or a ready master dark [default: dark/ if it exists].
     #[arg(long, value_name = "DIR|FILE")]
     pub dark: Option<PathBuf>,
-    /// How the dark is taken off: i > m ? i - m : i, or i - m with negatives kept.
-    #[arg(long, value_enum, default_value = "guarded")]
-    pub dark_rule: DarkRuleArg,
-    /// How darks become a master.
-    #[arg(long, value_enum, default_value = "peak-mean")]
-    pub master: MasterArg,
+    /// How the dark is taken off: i > m ? i - m : i, or i - m with negatives kept [default: guarded; signed with
+    /// --on-change scale].
+    #[arg(long, value_enum)]
+    pub dark_rule: Option<DarkRuleArg>,
+    /// How darks become a master [default: peak-mean; mean with --on-change scale].
+    #[arg(long, value_enum)]
+    pub master: Option<MasterArg>,
     /// Folder for the outputs; created where missing.
     #[arg(short, long, value_name = "DIR", default_value = "output")]
     pub out: PathBuf,
@@ -87,6 +91,31 @@ pub struct StackArgs {
     /// Take the poses from a frames.jsonl instead of aligning.
     #[arg(long, value_name = "FILE")]
     pub poses: Option<PathBuf>,
+    /// Reject frames with fewer stars.
+    #[arg(long, value_name = "N", help_heading = GRADING)]
+    pub min_stars: Option<usize>,
+    /// Reject frames whose stars are wider (median FWHM).
+    #[arg(long, value_name = "PX", help_heading = GRADING)]
+    pub max_fwhm: Option<f64>,
+    /// Reject frames whose stars are longer (median of long axis over short).
+    #[arg(long, value_name = "RATIO", help_heading = GRADING)]
+    pub max_elongation: Option<f64>,
+    /// Stack every frame that can be aligned, clouded, blurred or trailed.
+    #[arg(long, conflicts_with_all = ["min_stars", "max_fwhm", "max_elongation"], help_heading = GRADING)]
+    pub accept_all: bool,
+    /// What becomes of a frame of another exposure, ISO or gain.
+    #[arg(long, value_enum, default_value = "reject", help_heading = GRADING)]
+    pub on_change: OnChangeArg,
+    /// Begin a new stack when K frames in a row show another field; without it, a warning after three [default K: 3].
+    #[arg(
+        long,
+        value_name = "K",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "3",
+        help_heading = GRADING
+    )]
+    pub restart_on_new_target: Option<usize>,
     /// Output formats: png (8 bit), png16, tiff (32-bit float, linear).
     #[arg(long, value_name = "LIST", default_value = "png")]
     pub format: String,
@@ -163,6 +192,17 @@ pub enum MotionArg {
     Affine,
     /// Homography.
     Homography,
+}
+
+/// `--on-change`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnChangeArg {
+    /// It is rejected, with the reason.
+    Reject,
+    /// It is brought to the stack's levels by its stars and its background.
+    Scale,
+    /// A new stack begins with it; the old one is kept under a numbered name.
+    Restart,
 }
 
 /// `--stretch`.

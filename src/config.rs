@@ -1,12 +1,14 @@
 //! Validated settings of a run, from the command line.
 
 use crate::align::AlignTo;
+use crate::align::grade::Limits;
 use crate::align::motion::Motion;
 use crate::backend::Choice;
 use crate::cli::{
-    AlignToArg, BackendArg, DarkRuleArg, MasterArg, MotionArg, OrderArg, StackArgs, StretchArg,
+    AlignToArg, BackendArg, DarkRuleArg, MasterArg, MotionArg, OnChangeArg, OrderArg, StackArgs, StretchArg,
 };
 use crate::error::{Error, Result};
+use crate::judge::{OnChange, Rules};
 use crate::master::{DarkRule, MasterRule};
 use crate::picture::StretchMode;
 use crate::record::Poses;
@@ -86,6 +88,8 @@ pub struct Config {
     pub align: bool,
     /// Poses to take instead of aligning.
     pub poses: Option<Poses>,
+    /// Which frames are stacked.
+    pub rules: Rules,
     /// Output formats.
     pub formats: Vec<Output>,
     /// Stretch of pictures; `None`: by rule.
@@ -120,19 +124,14 @@ impl Config {
                 "--adapter names a GPU and --backend cpu uses none: leave one out: {name}"
             )));
         }
+        let (dark_rule, master) = calibration(&args)?;
+        let rules = rules(&args)?;
         Ok(Config {
-            input: args.input,
             dark: args.dark,
-            dark_rule: match args.dark_rule {
-                DarkRuleArg::Guarded => DarkRule::Guarded,
-                DarkRuleArg::Signed => DarkRule::Signed,
-            },
-            master: match args.master {
-                MasterArg::PeakMean => MasterRule::PeakMean,
-                MasterArg::Mean => MasterRule::Mean,
-                MasterArg::Median => MasterRule::Median,
-                MasterArg::Sigma => MasterRule::Sigma,
-            },
+            dark_rule,
+            master,
+            rules,
+            input: args.input,
             out: args.out,
             name: args.name,
             methods: args.method.as_deref().map(Method::parse_list).transpose()?,
@@ -174,4 +173,78 @@ impl Config {
         let by_rule = if method.coverage() { StretchMode::Auto } else { StretchMode::None };
         self.stretch.unwrap_or(by_rule)
     }
+}
+
+/// Dark rule and master rule: frames that are scaled need a dark that scales with them.
+fn calibration(args: &StackArgs) -> Result<(DarkRule, MasterRule)> {
+    let scale = args.on_change == OnChangeArg::Scale;
+    let rule = match args.dark_rule {
+        Some(DarkRuleArg::Guarded) if scale => {
+            return Err(Error::Usage(
+                "--on-change scale takes the dark off signed: leave --dark-rule guarded out".into(),
+            ));
+        }
+        Some(DarkRuleArg::Signed) => DarkRule::Signed,
+        None if scale => DarkRule::Signed,
+        Some(DarkRuleArg::Guarded) | None => DarkRule::Guarded,
+    };
+    let master = match args.master {
+        Some(MasterArg::PeakMean) if scale => {
+            return Err(Error::Usage(
+                "--on-change scale takes the mean of the darks: leave --master peak-mean out".into(),
+            ));
+        }
+        Some(MasterArg::Mean) => MasterRule::Mean,
+        None if scale => MasterRule::Mean,
+        Some(MasterArg::PeakMean) | None => MasterRule::PeakMean,
+        Some(MasterArg::Median) => MasterRule::Median,
+        Some(MasterArg::Sigma) => MasterRule::Sigma,
+    };
+    Ok((rule, master))
+}
+
+/// Frames in a row that make a new target, where nobody says.
+const NEW_TARGET: usize = 3;
+
+/// Which frames are stacked.
+fn rules(args: &StackArgs) -> Result<Rules> {
+    let positive = |name: &str, v: Option<f64>, least: f64| match v {
+        Some(v) if !(v.is_finite() && v >= least) => {
+            Err(Error::Usage(format!("{name} is a number from {least} up: got {v}")))
+        }
+        v => Ok(v),
+    };
+    let asked = args.min_stars.is_some()
+        || args.max_fwhm.is_some()
+        || args.max_elongation.is_some()
+        || args.accept_all
+        || args.on_change != OnChangeArg::Reject
+        || args.restart_on_new_target.is_some();
+    if asked && (args.no_align || args.poses.is_some()) {
+        return Err(Error::Usage(
+            "frames are graded where they are aligned: leave out --no-align and --poses, or the limits"
+                .into(),
+        ));
+    }
+    let new_target = args.restart_on_new_target.unwrap_or(NEW_TARGET);
+    if new_target < 2 {
+        return Err(Error::Usage(format!(
+            "--restart-on-new-target takes the frames in a row that make a new target, 2 or more: got {new_target}"
+        )));
+    }
+    Ok(Rules {
+        limits: Limits {
+            accept_all: args.accept_all,
+            min_stars: args.min_stars,
+            max_fwhm: positive("--max-fwhm", args.max_fwhm, 0.1)?,
+            max_elongation: positive("--max-elongation", args.max_elongation, 1.0)?,
+        },
+        on_change: match args.on_change {
+            OnChangeArg::Reject => OnChange::Reject,
+            OnChangeArg::Scale => OnChange::Scale,
+            OnChangeArg::Restart => OnChange::Restart,
+        },
+        new_target,
+        restart: args.restart_on_new_target.is_some(),
+    })
 }

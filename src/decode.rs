@@ -5,7 +5,7 @@ use crate::frame::Frame;
 use crate::io;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -143,11 +143,19 @@ fn work(common: &Common) {
         let start = Instant::now();
         let path = &common.paths[k];
         // Whatever happens, whoever waits for this frame gets an answer.
-        let frame = std::panic::catch_unwind(AssertUnwindSafe(|| io::read(path, buffer)))
-            .unwrap_or_else(|_| Err(Error::decode("the decoder failed", path)));
+        let frame = read(path, buffer);
         let mut state = common.lock();
         state.spent += start.elapsed();
         state.done.insert(k, frame);
         common.changed.notify_all();
     }
+}
+
+/// Decodes one file into `buffer`. A decoder that panics has found a damaged file.
+///
+/// # Errors
+/// As [`io::read`].
+pub fn read(path: &Path, buffer: Vec<u32>) -> Result<Frame> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| io::read(path, buffer)))
+        .unwrap_or_else(|_| Err(Error::decode("the decoder failed", path)))
 }

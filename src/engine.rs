@@ -1,7 +1,7 @@
 //! The engine: the stages of one frame in order, written once for every backend. It owns the buffers.
 
 use crate::align::motion::{IDENTITY, Mat3, Motion};
-use crate::align::{AlignTo, Aligner, Pose};
+use crate::align::{AlignTo, Aligner, Glimpse, Pose, View};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Shape};
@@ -11,6 +11,7 @@ use crate::kernels::coverage::{CoverageParams, coverage};
 use crate::kernels::gray::GrayParams;
 use crate::kernels::stride;
 use crate::master::Plan;
+use crate::photometry::{Photometer, Tone};
 use crate::rules::Method;
 use crate::timing::Timings;
 use std::time::Instant;
@@ -33,15 +34,16 @@ pub struct Setup {
     pub motion: Motion,
     /// What is aligned to.
     pub align_to: AlignTo,
+    /// Whether frames of another exposure can be brought to the stack's levels: takes some memory.
+    pub tones: bool,
 }
 
-/// What became of a frame.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// It is in the stack.
-    Stacked(Pose),
-    /// It is not, and every accumulator is as it was.
-    Rejected(String),
+/// A frame that lies on the device, calibrated, and what is known of it.
+pub struct Examined {
+    /// What alignment saw; `None` where nothing is aligned.
+    pub view: Option<View>,
+    /// The pose, or why there is none. Without a reference it would be one itself: the identity.
+    pub pose: std::result::Result<Pose, String>,
 }
 
 /// The stack of one rule: a plane of f32 levels for each channel.
@@ -61,6 +63,7 @@ pub struct Engine<B: Backend> {
     planes: Vec<B::Buffer>,
     coverage: Option<B::Buffer>,
     aligner: Option<Aligner<B>>,
+    photometer: Option<Photometer<B>>,
     stacked: u32,
     timings: Timings,
 }
@@ -81,6 +84,7 @@ struct Buffers<B: Backend> {
     states: Vec<State<B>>,
     coverage: Option<B::Buffer>,
     aligner: Option<Aligner<B>>,
+    photometer: Option<Photometer<B>>,
 }
 
 fn buffers<B: Backend>(b: &mut B, setup: &Setup, plan: &Plan) -> Result<Buffers<B>> {
@@ -107,7 +111,8 @@ fn buffers<B: Backend>(b: &mut B, setup: &Setup, plan: &Plan) -> Result<Buffers<
     let coverage = if counted { Some(b.alloc("coverage", padded / 2 * height)?) } else { None };
     let aligner =
         if setup.align { Some(Aligner::new(b, width, height, setup.motion, setup.align_to)?) } else { None };
-    Ok(Buffers { raw, dark, planes, states, coverage, aligner })
+    let photometer = if setup.tones { Some(Photometer::new(b, setup.shape)?) } else { None };
+    Ok(Buffers { raw, dark, planes, states, coverage, aligner, photometer })
 }
 
 impl<B: Backend> Engine<B> {
@@ -116,7 +121,7 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// Where the device has not enough memory; backend and plan come back for a smaller setup.
     pub fn new(mut backend: B, setup: Setup, mut plan: Plan) -> std::result::Result<Self, Refused<B>> {
-        let Buffers { raw, mut dark, planes, states, coverage, aligner } =
+        let Buffers { raw, mut dark, planes, states, coverage, aligner, photometer } =
             match buffers(&mut backend, &setup, &plan) {
                 Ok(all) => all,
                 Err(why) => return Err(Refused { again: Some(Box::new((backend, plan))), why }),
@@ -128,7 +133,20 @@ impl<B: Backend> Engine<B> {
             }
         }
         let timings = Timings::default();
-        Ok(Engine { backend, setup, states, plan, raw, dark, planes, coverage, aligner, stacked: 0, timings })
+        Ok(Engine {
+            backend,
+            setup,
+            states,
+            plan,
+            raw,
+            dark,
+            planes,
+            coverage,
+            aligner,
+            photometer,
+            stacked: 0,
+            timings,
+        })
     }
 
     /// Bytes that an engine allocates for a setup: frame, dark, working planes, stacks, alignment.
@@ -142,6 +160,7 @@ impl<B: Backend> Engine<B> {
         let dark: usize = plan.dark.iter().map(|d| 4 * d.len()).sum();
         let work = 4 * (plan.format.words(stride(width), height) * channels) as u64;
         let gray = if setup.align { 2 * plane + plane / 8 } else { 0 };
+        let gray = if setup.tones { 2 * gray } else { gray };
         setup.shape.bytes() as u64 + dark as u64 + work + stacks + counts + gray
     }
 
@@ -163,26 +182,75 @@ impl<B: Backend> Engine<B> {
         self.setup.white
     }
 
-    /// Stacks a frame, which must have the setup's shape, under `given` or the pose that alignment finds.
-    /// Gives back a buffer to decode the next frame into.
+    /// Puts a frame, which must have the setup's shape, on the device, calibrates it and finds its pose, where none is
+    /// `given`. The stack does not change. Gives back a buffer to decode the next frame into.
     ///
     /// # Errors
-    /// Where the device fails: the stack may then be damaged.
-    pub fn push(&mut self, frame: Frame, given: Option<Mat3>) -> Result<(Outcome, Vec<u32>)> {
+    /// Where the device fails.
+    pub fn examine(&mut self, frame: Frame, given: Option<Mat3>) -> Result<(Examined, Vec<u32>)> {
         debug_assert_eq!(frame.shape, self.setup.shape);
         let start = Instant::now();
         let recycled = self.backend.upload(&mut self.raw, frame.words)?;
         self.timings.add("upload", false, start.elapsed(), 0);
         self.calibrate()?;
-        let pose = match given {
-            Some(homography) => Pose::given(homography, "given"),
-            None => match self.align()? {
-                Ok(pose) => pose,
-                Err(reason) => return Ok((Outcome::Rejected(reason), recycled)),
-            },
+        let examined = match given {
+            Some(homography) => Examined { view: None, pose: Ok(Pose::given(homography, "given")) },
+            None => self.align()?,
         };
-        self.accumulate(&pose.homography)?;
-        Ok((Outcome::Stacked(pose), recycled))
+        Ok((examined, recycled))
+    }
+
+    /// Stacks the frame that was examined last under `pose`; where the stack is empty, it is the reference. `scaled`:
+    /// brought to the reference's levels first. Returns the tone of each channel.
+    ///
+    /// # Errors
+    /// Where the device fails: the stack may then be damaged.
+    pub fn stack(&mut self, examined: &Examined, pose: &Pose, scaled: bool) -> Result<Vec<Tone>> {
+        let mut tones = vec![Tone::NONE; self.setup.shape.channels];
+        if let (Some(aligner), Some(view)) = (&mut self.aligner, &examined.view) {
+            let first = self.stacked == 0;
+            if first {
+                aligner.set_reference(&mut self.backend, view)?;
+            } else {
+                aligner.accept(&mut self.backend, view, pose)?;
+            }
+            if let Some(photometer) = self.photometer.as_mut().filter(|_| first || scaled) {
+                let (start, frame) = (Instant::now(), (&self.planes[..], self.plan.format, self.setup.white));
+                if first {
+                    photometer.set_reference(&mut self.backend, frame, view.stars())?;
+                } else {
+                    tones = photometer.tones(&mut self.backend, frame, &pose.homography, pose.gain)?;
+                }
+                self.timings.add("photometry", false, start.elapsed(), 0);
+            }
+        }
+        self.accumulate(&pose.homography, &tones)?;
+        Ok(tones)
+    }
+
+    /// Forgets the stack and its reference.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn restart(&mut self) -> Result<()> {
+        self.stacked = 0;
+        // The first frame overwrites the stacks; coverage counts.
+        if let Some(counts) = &mut self.coverage {
+            let words = stride(self.setup.shape.width) / 2 * self.setup.shape.height;
+            self.backend.write(counts, &vec![0; words])?;
+        }
+        Ok(())
+    }
+
+    /// What is kept of the frame examined last to know its field again; `None` where nothing is aligned.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn glimpse(&mut self, view: &View) -> Result<Option<Glimpse>> {
+        match &mut self.aligner {
+            Some(aligner) => aligner.glimpse(&mut self.backend, view).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn calibrate(&mut self) -> Result<()> {
@@ -204,10 +272,9 @@ impl<B: Backend> Engine<B> {
         calibrate(&mut self.backend, &p, &self.raw, &self.dark, &mut self.planes)
     }
 
-    fn align(&mut self) -> Result<std::result::Result<Pose, String>> {
-        let unmoved = Pose::given(IDENTITY, "reference");
+    fn align(&mut self) -> Result<Examined> {
         let Some(aligner) = &mut self.aligner else {
-            return Ok(Ok(Pose { start: "none", ..unmoved }));
+            return Ok(Examined { view: None, pose: Ok(Pose::given(IDENTITY, "none")) });
         };
         let Shape { width, height, channels, .. } = self.setup.shape;
         let format = self.plan.format;
@@ -223,23 +290,18 @@ impl<B: Backend> Engine<B> {
         };
         let start = Instant::now();
         let view = aligner.look(&mut self.backend, &p, &self.planes, f64::from(self.setup.white))?;
-        let found = if self.stacked > 0 {
-            let found = aligner.align(&mut self.backend, &view)?;
-            if let Ok(pose) = &found {
-                aligner.accept(&mut self.backend, &view, pose)?;
-            }
-            found
+        let pose = if self.stacked > 0 {
+            aligner.align(&mut self.backend, &view)?
         } else if view.is_empty() {
             Err("the frame shows nothing to align on: it cannot be the reference".into())
         } else {
-            aligner.set_reference(&mut self.backend, &view)?;
-            Ok(unmoved)
+            Ok(Pose::given(IDENTITY, "reference"))
         };
         self.timings.add("align", false, start.elapsed(), 0);
-        Ok(found)
+        Ok(Examined { view: Some(view), pose })
     }
 
-    fn accumulate(&mut self, homography: &Mat3) -> Result<()> {
+    fn accumulate(&mut self, homography: &Mat3, tones: &[Tone]) -> Result<()> {
         let Shape { width, height, channels, .. } = self.setup.shape;
         let white = self.setup.white;
         self.stacked += 1;
@@ -268,7 +330,12 @@ impl<B: Backend> Engine<B> {
                     pad: [0; 3],
                     pose,
                 };
-                for c in 0..channels {
+                for (c, tone) in tones.iter().enumerate().take(channels) {
+                    let p = AccumulateParams {
+                        unit: p.unit * tone.gain as f32,
+                        pedestal: p.pedestal + tone.offset as f32,
+                        ..p
+                    };
                     let states = self
                         .states
                         .iter_mut()

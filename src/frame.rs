@@ -91,6 +91,27 @@ impl std::fmt::Display for Shape {
     }
 }
 
+/// Where a telescope points, J2000 or of the date: only differences count.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pointing {
+    /// Right ascension, degrees.
+    pub ra_deg: f64,
+    /// Declination, degrees.
+    pub dec_deg: f64,
+}
+
+impl Pointing {
+    /// The angle to `other`, degrees.
+    #[must_use]
+    pub fn apart_deg(&self, other: &Pointing) -> f64 {
+        let (a, b) = (self.dec_deg.to_radians(), other.dec_deg.to_radians());
+        let ra = (self.ra_deg - other.ra_deg).to_radians();
+        // Haversine: exact for small angles.
+        let h = ((a - b) / 2.0).sin().powi(2) + a.cos() * b.cos() * (ra / 2.0).sin().powi(2);
+        2.0 * h.sqrt().min(1.0).asin().to_degrees()
+    }
+}
+
 /// A decoded frame.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -109,6 +130,8 @@ pub struct Frame {
     pub exposure_s: Option<f64>,
     /// ISO speed, where the file states it.
     pub iso: Option<f64>,
+    /// Where the telescope pointed, where the file states it.
+    pub pointing: Option<Pointing>,
 }
 
 impl Frame {

@@ -315,6 +315,7 @@ mod tests {
             taken: None,
             exposure_s: None,
             iso: None,
+            pointing: None,
         }
     }
 

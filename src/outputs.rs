@@ -11,6 +11,9 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
+/// What stands before the number of a finished stack.
+const STACK: &str = "_stack";
+
 /// A picture on its way to the disk.
 struct Job {
     path: PathBuf,
@@ -24,12 +27,22 @@ enum Data {
     Floats(Vec<f32>),
 }
 
-/// Path of `method`'s output in `format`; `counter` for the stack after so many frames.
+/// Which picture of a rule: of the stack at the end, of a finished stack, or on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Label {
+    /// Number of a stack that another followed.
+    pub stack: Option<usize>,
+    /// Frames in the stack, for a picture on the way.
+    pub count: Option<usize>,
+}
+
+/// Path of `method`'s output in `format`: `NAME_METHOD_stack2_0007.png`, what does not apply left out.
 #[must_use]
-pub fn path(config: &Config, method: Method, format: Output, counter: Option<usize>) -> PathBuf {
+pub fn path(config: &Config, method: Method, format: Output, label: Label) -> PathBuf {
     let prefix = config.name.as_ref().map_or(String::new(), |n| format!("{n}_"));
-    let counter = counter.map_or(String::new(), |k| format!("_{k:04}"));
-    config.out.join(format!("{prefix}{}{counter}{}", method.name().to_uppercase(), format.suffix()))
+    let stack = label.stack.map_or(String::new(), |k| format!("{STACK}{k}"));
+    let counter = label.count.map_or(String::new(), |k| format!("_{k:04}"));
+    config.out.join(format!("{prefix}{}{stack}{counter}{}", method.name().to_uppercase(), format.suffix()))
 }
 
 /// Whether `file` has the name of an output of this run: a later run must not stack it.
@@ -43,13 +56,19 @@ pub fn is_own(config: &Config, file: &Path) -> bool {
     let prefix = config.name.as_ref().map_or(String::new(), |n| format!("{n}_"));
     let Some(rest) = name.strip_prefix(&prefix) else { return false };
     let counter = |s: &str| s.strip_prefix('_').is_some_and(|d| d.bytes().all(|b| b.is_ascii_digit()));
-    let ours = Method::ALL.iter().filter_map(|m| rest.strip_prefix(&m.name().to_uppercase())).any(|rest| {
+    // A finished stack's number.
+    let unnumbered = |rest: &'_ str| -> String {
+        let number = |s: &str| s.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
+        rest.strip_prefix(STACK).map_or_else(|| rest.to_owned(), number)
+    };
+    let names = Method::ALL.iter().filter_map(|m| rest.strip_prefix(&m.name().to_uppercase()));
+    let ours = names.map(unnumbered).any(|rest| {
         Output::ALL.iter().any(|(_, f)| rest == f.suffix()) || rest.strip_suffix(".png").is_some_and(counter)
     });
     ours && same(file.parent(), &config.out)
 }
 
-/// Writes every output; returns their paths. Pictures are turned as `orientation` says.
+/// Writes every output, of a finished stack under its `number`; returns their paths. Pictures are turned as `orientation` says.
 ///
 /// # Errors
 /// [`Error::Io`] for the first output that cannot be written, after all were tried; else where the device fails.
@@ -58,15 +77,16 @@ pub fn write_all<B: Backend>(
     config: &Config,
     methods: &[Method],
     orientation: Orientation,
+    number: Option<usize>,
 ) -> Result<Vec<PathBuf>> {
     let mut jobs: Vec<(Method, Output)> = Vec::new();
     for &m in methods {
         jobs.extend(config.formats.iter().map(|&f| (m, f)));
     }
-    publish(engine, config, &jobs, None, orientation)
+    publish(engine, config, &jobs, Label { stack: number, count: None }, orientation)
 }
 
-/// Writes the 8-bit picture of every rule after `counter` frames.
+/// Writes the 8-bit picture of every rule, on the way.
 ///
 /// # Errors
 /// As [`write_all`].
@@ -75,10 +95,10 @@ pub fn write_debug<B: Backend>(
     config: &Config,
     methods: &[Method],
     orientation: Orientation,
-    counter: usize,
+    label: Label,
 ) -> Result<()> {
     let jobs: Vec<_> = methods.iter().map(|&m| (m, Output::Png)).collect();
-    publish(engine, config, &jobs, Some(counter), orientation).map(|_| ())
+    publish(engine, config, &jobs, label, orientation).map(|_| ())
 }
 
 /// Renders on this thread while two others turn, compress and write.
@@ -86,7 +106,7 @@ fn publish<B: Backend>(
     engine: &mut Engine<B>,
     config: &Config,
     jobs: &[(Method, Output)],
-    counter: Option<usize>,
+    label: Label,
     orientation: Orientation,
 ) -> Result<Vec<PathBuf>> {
     let shape = engine.setup.shape;
@@ -105,7 +125,7 @@ fn publish<B: Backend>(
             }));
         }
         for (k, &(method, format)) in jobs.iter().enumerate() {
-            let path = path(config, method, format, counter);
+            let path = path(config, method, format, label);
             let stretch = config.stretch(method);
             let data = match format {
                 Output::Png => Data::Bytes(engine.picture(method, stretch)?),

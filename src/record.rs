@@ -1,10 +1,12 @@
 //! `frames.jsonl`: one line per input frame, and poses read back from it.
 
 use crate::align::Pose;
+use crate::align::grade::Grade;
 use crate::align::motion::{Mat3, apply, normalise};
 use crate::error::{Error, Result};
 use crate::frame::Shape;
 use crate::kernels::accumulate::FAR;
+use crate::photometry::Tone;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -15,45 +17,71 @@ use std::path::{Path, PathBuf};
 /// The name of the file in the output folder.
 pub const NAME: &str = "frames.jsonl";
 
-/// The record of a stacked frame.
+/// What every record has: the file, the number of its stack, its grade where it has one, and what took how long.
+#[derive(Clone, Debug)]
+pub struct About<'a> {
+    /// The file.
+    pub file: &'a Path,
+    /// Number of the stack, from 1.
+    pub stack: usize,
+    /// The grade.
+    pub grade: Option<Grade>,
+    /// Milliseconds per stage.
+    pub elapsed: Map<String, Value>,
+}
+
+impl About<'_> {
+    fn record(self, status: &str) -> Value {
+        let mut record = json!({
+            "file": self.file.to_string_lossy(),
+            "status": status,
+            "stack": self.stack,
+            "elapsed_ms": self.elapsed,
+        });
+        if let Some(g) = self.grade {
+            let size = |v: f64| if v > 0.0 { json!(v) } else { Value::Null };
+            record["grade"] = json!({
+                "stars": g.stars,
+                "fwhm_px": size(g.fwhm),
+                "elongation": size(g.elongation),
+                "background": g.background,
+                "gradient": g.gradient,
+                "saturation": g.saturation,
+            });
+        }
+        record
+    }
+}
+
+/// The record of a stacked frame; `tones` where it was scaled.
 #[must_use]
-pub fn stacked(
-    file: &Path,
-    reference: &Path,
-    pose: &Pose,
-    shape: &Shape,
-    elapsed: Map<String, Value>,
-) -> Value {
+pub fn stacked(about: About, reference: &Path, pose: &Pose, shape: &Shape, tones: Option<&[Tone]>) -> Value {
     let h = &pose.homography;
     let centre = ((shape.width as f64 - 1.0) / 2.0, (shape.height as f64 - 1.0) / 2.0);
     let (u, v) = apply(h, centre.0, centre.1);
-    json!({
-        "file": file.to_string_lossy(),
-        "status": "stacked",
-        "stack": 1,
-        "reference": reference.to_string_lossy(),
-        "homography": h,
-        "correlation": pose.correlation,
-        "iterations": pose.iterations,
-        "start": pose.start,
-        "model": pose.model.name(),
-        "gain": pose.gain,
-        "shift_px": [u - centre.0, v - centre.1],
-        "rotation_deg": (h[3] - h[1]).atan2(h[0] + h[4]).to_degrees(),
-        "elapsed_ms": elapsed,
-    })
+    let mut record = about.record("stacked");
+    record["reference"] = json!(reference.to_string_lossy());
+    record["homography"] = json!(h);
+    record["correlation"] = json!(pose.correlation);
+    record["iterations"] = json!(pose.iterations);
+    record["start"] = json!(pose.start);
+    record["model"] = json!(pose.model.name());
+    record["gain"] = json!(pose.gain);
+    record["shift_px"] = json!([u - centre.0, v - centre.1]);
+    record["rotation_deg"] = json!((h[3] - h[1]).atan2(h[0] + h[4]).to_degrees());
+    if let Some(tones) = tones {
+        let each: Vec<_> = tones.iter().map(|t| json!({ "gain": t.gain, "offset": t.offset })).collect();
+        record["scaled"] = json!(each);
+    }
+    record
 }
 
 /// The record of a rejected frame.
 #[must_use]
-pub fn rejected(file: &Path, reason: &str, elapsed: Map<String, Value>) -> Value {
-    json!({
-        "file": file.to_string_lossy(),
-        "status": "rejected",
-        "reason": reason,
-        "stack": 1,
-        "elapsed_ms": elapsed,
-    })
+pub fn rejected(about: About, reason: &str) -> Value {
+    let mut record = about.record("rejected");
+    record["reason"] = json!(reason);
+    record
 }
 
 /// Writes records, a whole line each. An older file stays until the first frame is stacked, or the run ends: a run that

@@ -102,6 +102,15 @@ impl Report {
         self.step(&text);
     }
 
+    /// So many stacked and rejected frames are decided again: they count no more.
+    pub fn again(&mut self, stacked: usize, rejected: usize) {
+        self.stacked = self.stacked.saturating_sub(stacked);
+        self.rejected = self.rejected.saturating_sub(rejected);
+        if let Some(bar) = &self.bar {
+            bar.set_position((self.stacked + self.rejected) as u64);
+        }
+    }
+
     fn step(&self, text: &str) {
         match &self.bar {
             Some(bar) => {

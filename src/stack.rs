@@ -1,14 +1,14 @@
 //! `livestack stack`: from a folder of frames to pictures.
 
-use crate::align::Pose;
-use crate::align::motion::{IDENTITY, Mat3, compose, inverse};
+use crate::align::motion::Mat3;
 use crate::backend::Backend;
 use crate::config::Config;
-use crate::decode::{Decoder, threads};
-use crate::engine::{Engine, Outcome, Refused, Setup};
+use crate::decode::{self, Decoder, threads};
+use crate::engine::{Engine, Refused, Setup};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Orientation};
 use crate::inputs;
+use crate::judge::{Judge, OnChange};
 use crate::master::{Master, Plan};
 use crate::outputs;
 use crate::record::{self, Journal};
@@ -16,15 +16,25 @@ use crate::report::Report;
 use crate::rules::Method;
 use crate::timing::Timings;
 use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+
+mod frames;
 
 /// A run under way.
 struct Run<'a, B: Backend> {
     config: &'a Config,
     report: Report,
     journal: Journal,
+    /// Number of the stack that is being made, from 1.
+    number: usize,
+    /// Files that are decided again.
+    again: VecDeque<PathBuf>,
+    /// A buffer to decode them into.
+    spare: Vec<u32>,
+    /// Pictures of finished stacks.
+    kept: Vec<PathBuf>,
     stop: &'a AtomicBool,
     /// From the first stacked frame's pixels to those that given poses refer to.
     base: Option<Mat3>,
@@ -43,6 +53,9 @@ struct Night<B: Backend> {
     /// The first stacked frame; the first frame until one is stacked.
     reference: PathBuf,
     orientation: Orientation,
+    judge: Judge,
+    /// Files that were stacked, as long as the stack is young.
+    young: Vec<PathBuf>,
 }
 
 /// Stacks what `config` says on `backend` (chosen for the reason `why`), until the frames end or `stop` is set; then
@@ -67,6 +80,10 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
         report,
         stop,
         journal,
+        number: 1,
+        again: VecDeque::new(),
+        spare: Vec::new(),
+        kept: Vec::new(),
         base: None,
         backend: Some(backend),
         master,
@@ -75,7 +92,14 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
         timings,
     };
     let mut decoder = Decoder::new(lights, threads(), buffers);
-    while !stop.load(Ordering::Relaxed) {
+    // What is decided again was stacked before: it is not lost to Ctrl-C.
+    while !stop.load(Ordering::Relaxed) || !run.again.is_empty() {
+        if let Some(path) = run.again.pop_front() {
+            let buffer = std::mem::take(&mut run.spare);
+            let frame = run.timings.host("decode again", || decode::read(&path, buffer));
+            run.spare = run.frame(&path, frame)?;
+            continue;
+        }
         let Some((path, frame)) = run.timings.host("wait for decode", || decoder.next()) else { break };
         let buffer = run.frame(&path, frame)?;
         decoder.recycle(buffer);
@@ -86,67 +110,6 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
 }
 
 impl<B: Backend> Run<'_, B> {
-    /// Takes one decoded frame; gives a buffer back.
-    fn frame(&mut self, path: &Path, frame: Result<Frame>) -> Result<Vec<u32>> {
-        let frame = match frame {
-            Ok(frame) => frame,
-            Err(e) => {
-                self.reject(path, &reason(&e, path), Map::new())?;
-                return Ok(Vec::new());
-            }
-        };
-        if self.night.is_none() {
-            let start = Instant::now();
-            self.night = Some(self.begin(&frame)?);
-            self.timings.add("begin", false, start.elapsed(), 0);
-        }
-        if self.night.as_ref().is_some_and(|n| n.engine.stacked() == 0 && n.engine.setup.shape != frame.shape)
-        {
-            // What came before was no reference: its size binds nobody.
-            self.backend = self.night.take().map(|n| n.engine.into_backend());
-            self.master = inputs::master(self.config, &self.report, self.stop)?.master;
-            self.night = Some(self.begin(&frame)?);
-        }
-        let Some(night) = &mut self.night else { return Ok(frame.words) };
-        let expected = night.engine.setup.shape;
-        if frame.shape != expected {
-            let why = format!("expected {expected} as the first frame, got {}", frame.shape);
-            self.reject(path, &why, Map::new())?;
-            return Ok(frame.words);
-        }
-        let given = match self.config.poses.as_ref().map(|p| p.of(path)) {
-            None => None,
-            Some(Ok(map)) => {
-                // The canvas belongs to the first stacked frame, whichever that was when the poses were found.
-                let map = self.base.map_or(IDENTITY, |base| compose(&map, &base));
-                if !record::usable(&map, &expected) {
-                    self.reject(path, "the given pose puts the frame nowhere", Map::new())?;
-                    return Ok(frame.words);
-                }
-                Some(map)
-            }
-            Some(Err(why)) => {
-                self.reject(path, &why, Map::new())?;
-                return Ok(frame.words);
-            }
-        };
-        let (orientation, before) = (frame.orientation, night.engine.timings());
-        let (outcome, buffer) = night.engine.push(frame, given)?;
-        let elapsed = elapsed(&before, &night.engine.timings());
-        match outcome {
-            Outcome::Stacked(pose) => {
-                if self.base.is_none()
-                    && let Some(Ok(map)) = self.config.poses.as_ref().map(|p| p.of(path))
-                {
-                    self.base = Some(inverse(&map)?);
-                }
-                self.accept(path, orientation, &pose, elapsed)?;
-            }
-            Outcome::Rejected(why) => self.reject(path, &why, elapsed)?,
-        }
-        Ok(buffer)
-    }
-
     /// Allocates everything, now that the frames' shape is known.
     fn begin(&mut self, first: &Frame) -> Result<Night<B>> {
         let config = self.config;
@@ -162,6 +125,7 @@ impl<B: Backend> Run<'_, B> {
             align: config.align && config.poses.is_none(),
             motion: config.motion,
             align_to: config.align_to,
+            tones: config.rules.on_change == OnChange::Scale,
         };
         // Frames that are decoded or waiting lie in host memory too.
         let held = (threads() as u64 + 1) * first.shape.bytes() as u64;
@@ -185,62 +149,20 @@ impl<B: Backend> Run<'_, B> {
             }
             Err(refused) => return Err(refused.why),
         };
-        Ok(Night { engine, methods, reference: first.path.clone(), orientation: first.orientation })
+        let judge = Judge::new(config.rules, (first.shape.width, first.shape.height), f64::from(white));
+        Ok(Night {
+            engine,
+            methods,
+            reference: first.path.clone(),
+            orientation: first.orientation,
+            judge,
+            young: Vec::new(),
+        })
     }
 
     /// Says that the default of six rules became one.
     fn alone(&self, why: &str) {
         self.report.warn(&format!("the six rules {why}: stacking addcomp alone: name others with --method"));
-    }
-
-    fn accept(
-        &mut self,
-        path: &Path,
-        orientation: Orientation,
-        pose: &Pose,
-        elapsed: Map<String, Value>,
-    ) -> Result<()> {
-        let Some(night) = &mut self.night else { return Ok(()) };
-        if night.engine.stacked() == 1 {
-            night.reference = path.to_owned();
-            night.orientation = orientation;
-        }
-        let record = record::stacked(path, &night.reference, pose, &night.engine.setup.shape, elapsed);
-        let mut written = self.journal.add(&record, true);
-        self.report.stacked(path, &record);
-        if self.config.debug_frames {
-            let count = night.engine.stacked() as usize;
-            let debug = outputs::write_debug(
-                &mut night.engine,
-                self.config,
-                &night.methods,
-                night.orientation,
-                count,
-            );
-            written = written.and(debug);
-        }
-        self.outlive(written)
-    }
-
-    fn reject(&mut self, path: &Path, why: &str, elapsed: Map<String, Value>) -> Result<()> {
-        let record = record::rejected(path, why, elapsed);
-        let written = self.journal.add(&record, false);
-        self.report.rejected(path, &record);
-        self.outlive(written)
-    }
-
-    /// A disk that is full or gone does not end the night: one warning, and the stack goes on. A failing device does.
-    fn outlive(&mut self, written: Result<()>) -> Result<()> {
-        match written {
-            Err(e @ Error::Io { .. }) => {
-                if self.failed.is_none() {
-                    self.report.warn(&format!("{e}: stacking goes on"));
-                    self.failed = Some(e);
-                }
-                Ok(())
-            }
-            other => other,
-        }
     }
 
     /// Writes the outputs and says what was done.
@@ -253,9 +175,10 @@ impl<B: Backend> Run<'_, B> {
         let written = match night {
             None => Ok(Vec::new()),
             Some(night) => self.timings.host("write", || {
-                outputs::write_all(&mut night.engine, config, &night.methods, night.orientation)
+                outputs::write_all(&mut night.engine, config, &night.methods, night.orientation, None)
             }),
         };
+        let written = written.map(|last| [std::mem::take(&mut self.kept), last].concat());
         report.finish();
         let seconds = report.seconds();
         let rate = (stacked + rejected) as f64 / seconds.max(1e-9);

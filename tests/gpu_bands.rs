@@ -46,6 +46,7 @@ fn frame(seed: u32) -> Frame {
         taken: None,
         exposure_s: None,
         iso: None,
+        pointing: None,
     }
 }
 

@@ -79,7 +79,8 @@ impl Votes {
             let size = dx.hypot(dy);
             votes.agree += usize::from(size <= PATCH_SHIFT);
             if size <= SANE {
-                let at = usize::from(2 * x as usize >= width) + 2 * usize::from(2 * y as usize >= height);
+                let at = usize::from(2 * i64::from(x) >= width as i64)
+                    + 2 * usize::from(2 * i64::from(y) >= height as i64);
                 let (n, sx, sy) = quadrants[at];
                 quadrants[at] = (n + 1, sx + dx, sy + dy);
             }

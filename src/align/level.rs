@@ -3,14 +3,15 @@
 use super::accept::{Votes, correlation, residual, shift};
 use super::background::{Background, median};
 use super::ecc;
+use super::grow::Mean;
 use super::motion::{IDENTITY, Mat3, Model, apply, compose};
 use super::order::Minimum;
 use super::select::Spot;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::kernels::ecc::{PatchSums, RECORD};
-use crate::kernels::sample::{AREA, CENTRE, MARGIN, Patch};
-use crate::kernels::template::{PatchParams, template};
+use crate::kernels::sample::{CENTRE, MARGIN, Patch};
+use crate::kernels::template::PatchParams;
 use bytemuck::{Zeroable, cast_slice, cast_slice_mut};
 
 /// Words of a patch.
@@ -74,7 +75,7 @@ impl Plane {
 
 /// Buffers that every level uses, one after the other.
 pub struct Scratch<B: Backend> {
-    patches: B::Buffer,
+    pub(super) patches: B::Buffer,
     sums: B::Buffer,
     host_sums: Vec<u32>,
 }
@@ -96,9 +97,10 @@ impl<B: Backend> Scratch<B> {
 /// A template at one resolution.
 pub struct Level<B: Backend> {
     plane: Plane,
-    centres: Vec<(i32, i32)>,
+    pub(super) centres: Vec<(i32, i32)>,
     window: f32,
-    template_px: B::Buffer,
+    pub(super) template_px: B::Buffer,
+    pub(super) mean: Mean,
 }
 
 /// What the iterations came to.
@@ -138,26 +140,15 @@ impl<B: Backend> Level<B> {
     pub fn new(
         backend: &mut B,
         scratch: &mut Scratch<B>,
-        (plane, window): (Plane, f32),
+        plane: (Plane, f32),
         gray: &B::Buffer,
         spots: &[Spot],
         sky: &Background,
     ) -> Result<Self> {
-        let centres: Vec<(i32, i32)> = spots
-            .iter()
-            .map(|s| (s.x / plane.bin as i32, s.y / plane.bin as i32))
-            .filter(|&c| patch(&plane, c, &IDENTITY, sky).inside == 1)
-            .collect();
-        let mut level = Level {
-            plane,
-            window,
-            template_px: backend.alloc("template", centres.len().max(1) * AREA)?,
-            centres,
-        };
-        let patches = level.patches(&IDENTITY, sky);
-        backend.write(&mut scratch.patches, cast_slice(&patches))?;
-        let p = level.params();
-        template(backend, &p, gray, &scratch.patches, &mut level.template_px)?;
+        let (plane, window) = plane;
+        let template_px = backend.alloc("template", 0)?;
+        let mut level = Level { plane, centres: Vec::new(), window, template_px, mean: Mean::default() };
+        level.extend(backend, scratch, (gray, sky), spots, &IDENTITY)?;
         Ok(level)
     }
 
@@ -179,7 +170,7 @@ impl<B: Backend> Level<B> {
         self.plane
     }
 
-    fn params(&self) -> PatchParams {
+    pub(super) fn params(&self) -> PatchParams {
         PatchParams {
             row0: 0,
             rows: 0,
@@ -192,8 +183,13 @@ impl<B: Backend> Level<B> {
         }
     }
 
+    /// The patch around `centre` under the map `m` of this level's pixels.
+    pub(super) fn patch(&self, centre: (i32, i32), m: &Mat3, sky: &Background) -> Patch {
+        patch(&self.plane, centre, m, sky)
+    }
+
     /// Every patch under the map `m` of this level's pixels, over the frame's background `sky`.
-    fn patches(&self, m: &Mat3, sky: &Background) -> Vec<Patch> {
+    pub(super) fn patches(&self, m: &Mat3, sky: &Background) -> Vec<Patch> {
         self.centres.iter().map(|&c| patch(&self.plane, c, m, sky)).collect()
     }
 

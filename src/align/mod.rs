@@ -16,13 +16,14 @@ use level::{Level, Plane, Scratch};
 use motion::{IDENTITY, Mat3, Motion, compose, inverse};
 use predict::History;
 use select::Field;
-use stars::{Gauge, StarList};
+use stars::{Gauge, Star, StarList};
 
 pub mod accept;
 pub mod asterism;
 pub mod background;
 pub mod ecc;
 pub mod grade;
+mod grow;
 pub mod level;
 pub mod motion;
 pub mod order;
@@ -42,6 +43,8 @@ const HAND_OVER: f64 = 0.6;
 const AS_GOOD: f64 = 0.97;
 /// And show this share of the old one's stars.
 const AS_MANY: f64 = 0.7;
+/// Peak of phase correlation, standard deviations, from which two scenes are one: chance makes 6.
+const SAME_SCENE: f64 = 12.0;
 /// Correlations that "usual" looks back over.
 const RECENT: usize = 8;
 /// Standard deviation of the window around a star of FWHM 3 px, px; wider stars take a window that is as much wider. A
@@ -130,6 +133,28 @@ impl View {
     }
 }
 
+/// What is kept of a frame to know its field again.
+pub enum Glimpse {
+    /// Its stars.
+    Stars(Vec<Star>),
+    /// A scene, small.
+    Scene(phase::Spectrum),
+}
+
+impl Glimpse {
+    /// Whether both show the same field, of frames of `size`.
+    #[must_use]
+    pub fn resembles(&self, other: &Glimpse, size: (usize, usize)) -> bool {
+        match (self, other) {
+            (Glimpse::Stars(a), Glimpse::Stars(b)) => rungs::same_field(a, b, size),
+            (Glimpse::Scene(a), Glimpse::Scene(b)) => {
+                phase::shift(a, b).is_some_and(|s| s.peak >= SAME_SCENE)
+            }
+            _ => false,
+        }
+    }
+}
+
 struct Template<B: Backend> {
     coarse: Level<B>,
     fine: Level<B>,
@@ -139,6 +164,8 @@ struct Template<B: Backend> {
     list: StarList,
     /// Whether the patches are stars.
     stars: bool,
+    /// Spots that it was made from.
+    spots: usize,
     /// Brightness of its stars over the reference's.
     gain: f64,
 }
@@ -179,7 +206,7 @@ impl<B: Backend> Aligner<B> {
             height,
             motion,
             align_to,
-            scratch: Scratch::new(backend, select::MOST)?,
+            scratch: Scratch::new(backend, select::CAPACITY)?,
             gauge: Gauge::new(backend)?,
             gray: backend.alloc("gray", p.stride as usize / 2 * height)?,
             table: backend.alloc("tile table", p.tiles_x as usize * tiles_y * RECORD)?,
@@ -256,6 +283,7 @@ impl<B: Backend> Aligner<B> {
             small: self.small(backend, sky)?,
             list: view.list.clone(),
             stars: *stars,
+            spots: spots.len(),
             gain,
         };
         self.template = Some(template);
@@ -284,6 +312,18 @@ impl<B: Backend> Aligner<B> {
         Ok(phase::Small::new(data, w, h))
     }
 
+    /// What is kept of the frame at hand to know its field again.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn glimpse(&self, backend: &mut B, view: &View) -> Result<Glimpse> {
+        Ok(if view.field.stars {
+            Glimpse::Stars(view.list.stars.clone())
+        } else {
+            Glimpse::Scene(self.small(backend, &view.flat)?.spectrum())
+        })
+    }
+
     /// Finds the pose of the frame at hand; nothing remembers it until [`accept`](Aligner::accept). The inner `Err` is
     /// the reason why it must not be stacked.
     ///
@@ -303,8 +343,14 @@ impl<B: Backend> Aligner<B> {
     /// # Errors
     /// Where the device fails.
     pub fn accept(&mut self, backend: &mut B, view: &View, pose: &Pose) -> Result<()> {
-        if self.align_to == AlignTo::Previous && self.hands_over(view, pose) {
-            self.set_template(backend, view, pose.homography, pose.gain)?;
+        if self.align_to == AlignTo::Previous && self.as_good(pose) {
+            if self.hands_over(view, pose) {
+                self.set_template(backend, view, pose.homography, pose.gain)?;
+            } else if let Some(mut template) = self.template.take() {
+                let grown = self.grow(backend, view, pose, &mut template);
+                self.template = Some(template);
+                grown?;
+            }
         }
         self.history.push(pose.homography, &pose.measured);
         self.correlations.push(pose.correlation);
@@ -314,14 +360,17 @@ impl<B: Backend> Aligner<B> {
         Ok(())
     }
 
-    /// Whether the frame at hand becomes the template: the old one is out of sight, and this one is as good as any.
+    /// Whether the frame at hand correlates as well as the last ones did.
+    fn as_good(&self, pose: &Pose) -> bool {
+        let mut recent: Vec<f32> = self.correlations.iter().map(|c| *c as f32).collect();
+        pose.correlation >= AS_GOOD * f64::from(background::median(&mut recent))
+    }
+
+    /// Whether the frame at hand becomes the template: the old one is out of sight, and this one shows as much.
     fn hands_over(&self, view: &View, pose: &Pose) -> bool {
         let Some(template) = &self.template else { return false };
         let to_reference = inverse(&template.from_reference).unwrap_or(IDENTITY);
-        let mut recent: Vec<f32> = self.correlations.iter().map(|c| *c as f32).collect();
-        let usual = f64::from(background::median(&mut recent));
         self.overlap(&compose(&pose.homography, &to_reference)) < HAND_OVER
-            && pose.correlation >= AS_GOOD * usual
-            && view.field.spots.len() as f64 >= AS_MANY * template.fine.len() as f64
+            && view.field.spots.len() as f64 >= AS_MANY * template.spots as f64
     }
 }

@@ -8,7 +8,7 @@ use super::motion::{MAX_PARAMS, Mat3, Model, Motion, Params, compose};
 
 /// Parameters are worth having when they lower the misfit by more than this many times what noise alone would. Source:
 /// Schwarz, Annals of Statistics 6(2), 1978: the logarithm of the number of data, here some hundreds.
-const WORTH: f64 = 6.0;
+const WORTH: f64 = 10.0;
 /// Step of the numerical derivative, in the model's own coordinates (about 1).
 const STEP: f64 = 1e-6;
 /// Steps of Gauss and Newton: the models are nearly linear in one another.

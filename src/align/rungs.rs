@@ -7,6 +7,7 @@ use super::level::{Fit, Until};
 use super::motion::{self, Mat3, Model, Motion, apply, compose, inverse};
 use super::order::steady;
 use super::pairs::{Index, shifted};
+use super::stars::Star;
 use super::{Aligner, Pose, Template, View, phase};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ const COARSE_LEAST: usize = 5;
 const LEAST_PEAK: f64 = 6.0;
 /// Kept patches that a homography needs, an affine map, a similarity, a Euclidean map.
 const ENOUGH: [(Motion, usize); 4] =
-    [(Motion::Homography, 40), (Motion::Affine, 20), (Motion::Similarity, 8), (Motion::Euclidean, 3)];
+    [(Motion::Homography, 48), (Motion::Affine, 32), (Motion::Similarity, 10), (Motion::Euclidean, 3)];
 /// When the coarse fit ends, where a fine one follows.
 const COARSE: Until = Until { still: 0.02, most: 20 };
 /// When the fine fit ends.
@@ -274,6 +275,20 @@ struct Fitted {
     votes: Votes,
     iterations: u32,
     motion: Motion,
+}
+
+/// Stars that two frames must share to show one field.
+const SHARED: usize = 5;
+/// And their share of those that both could see.
+const SHARED_PART: f64 = 0.4;
+
+/// Whether two star lists show the same field.
+pub(super) fn same_field(first: &[Star], second: &[Star], size: (usize, usize)) -> bool {
+    let close = shifted(first, second, &motion::IDENTITY)
+        .and_then(|(map, _)| meet(first, second, &map, size, Motion::Similarity));
+    let same = |m: &Meeting| m.pairs.len() >= SHARED && m.pairs.len() as f64 >= SHARED_PART * m.common as f64;
+    close.as_ref().is_some_and(same)
+        || find(first, second, size, Motion::Similarity).as_ref().is_some_and(same)
 }
 
 /// The map of a phase correlation's shift.

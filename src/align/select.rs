@@ -21,6 +21,8 @@ const NOISE_FLOOR: f64 = 8.0;
 const GRID: (usize, usize) = (8, 6);
 /// Most patches chosen in all; 1 % of a 20 Mpix frame.
 pub const MOST: usize = 768;
+/// Most patches that a template grows to.
+pub const CAPACITY: usize = 2 * MOST;
 /// Distance from the frame's edge within which nothing is chosen, px: a patch and the pixels sampling reads.
 pub const BORDER: usize = 12;
 

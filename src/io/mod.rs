@@ -98,6 +98,7 @@ pub fn read(path: &Path, recycled: Vec<u32>) -> Result<Frame> {
         taken: tags.taken,
         exposure_s: tags.exposure_s,
         iso: tags.iso,
+        pointing: None,
     })
 }
 

@@ -1,0 +1,307 @@
+//! One frame after another: examined, judged, stacked or rejected; new stacks and replaced references.
+
+use super::{Night, Run, elapsed, reason};
+use crate::align::Pose;
+use crate::align::grade::Grade;
+use crate::align::motion::{IDENTITY, Mat3, compose, inverse};
+use crate::backend::Backend;
+use crate::engine::Examined;
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Orientation};
+use crate::inputs;
+use crate::judge::{Case, Strangers, Taken, Verdict};
+use crate::outputs::{self, Label};
+use crate::photometry::Tone;
+use crate::record::{self, About};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Stacked files that are remembered, so that a bad reference can be replaced.
+const YOUNG: usize = 8;
+
+/// A frame that was examined, with what its record needs.
+struct Seen<'a> {
+    path: &'a Path,
+    taken: Taken,
+    orientation: Orientation,
+    examined: Examined,
+    elapsed: Map<String, Value>,
+}
+
+impl Seen<'_> {
+    fn grade(&self) -> Option<Grade> {
+        self.examined.view.as_ref().map(crate::align::View::grade)
+    }
+
+    fn case(&self) -> Case<'_> {
+        Case {
+            path: self.path,
+            taken: self.taken,
+            grade: self.grade(),
+            pose: &self.examined.pose,
+            shows: self.examined.view.as_ref().is_some_and(|v| !v.is_empty()),
+        }
+    }
+}
+
+impl<B: Backend> Run<'_, B> {
+    /// Takes one decoded frame; gives a buffer back.
+    pub(super) fn frame(&mut self, path: &Path, frame: Result<Frame>) -> Result<Vec<u32>> {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(e) => {
+                self.refuse(path, &reason(&e, path))?;
+                return Ok(Vec::new());
+            }
+        };
+        if self.night.is_none() {
+            let start = Instant::now();
+            self.night = Some(self.begin(&frame)?);
+            self.timings.add("begin", false, start.elapsed(), 0);
+        }
+        let unbound = |n: &Night<B>| n.engine.stacked() == 0 && self.number == 1;
+        if self.night.as_ref().is_some_and(|n| unbound(n) && n.engine.setup.shape != frame.shape) {
+            // What came before was no reference: its size binds nobody.
+            self.backend = self.night.take().map(|n| n.engine.into_backend());
+            self.master = inputs::master(self.config, &self.report, self.stop)?.master;
+            self.night = Some(self.begin(&frame)?);
+        }
+        let Some(night) = &mut self.night else { return Ok(frame.words) };
+        let expected = night.engine.setup.shape;
+        if frame.shape != expected {
+            let why = format!("expected {expected} as the first frame, got {}", frame.shape);
+            self.refuse(path, &why)?;
+            return Ok(frame.words);
+        }
+        let given = match self.given(path, &frame) {
+            Ok(given) => given,
+            Err(why) => {
+                self.refuse(path, &why)?;
+                return Ok(frame.words);
+            }
+        };
+        let Some(night) = &mut self.night else { return Ok(frame.words) };
+        let (taken, orientation, before) = (Taken::of(&frame), frame.orientation, night.engine.timings());
+        let (examined, buffer) = night.engine.examine(frame, given)?;
+        let elapsed = elapsed(&before, &night.engine.timings());
+        self.decide(Seen { path, taken, orientation, examined, elapsed })?;
+        Ok(buffer)
+    }
+
+    /// The pose that `--poses` gives, if any; or why it cannot be used.
+    fn given(&self, path: &Path, frame: &Frame) -> std::result::Result<Option<Mat3>, String> {
+        let Some(known) = self.config.poses.as_ref().map(|p| p.of(path)) else { return Ok(None) };
+        // The canvas belongs to the first stacked frame, whichever that was when the poses were found.
+        let map = known.map(|map| self.base.map_or(IDENTITY, |base| compose(&map, &base)))?;
+        if record::usable(&map, &frame.shape) {
+            Ok(Some(map))
+        } else {
+            Err("the given pose puts the frame nowhere".into())
+        }
+    }
+
+    fn decide(&mut self, seen: Seen) -> Result<()> {
+        let Some(night) = &mut self.night else { return Ok(()) };
+        match night.judge.verdict(&seen.case()) {
+            Verdict::Stack => self.accept(seen, false),
+            Verdict::Scale => self.accept(seen, true),
+            Verdict::Restart(why) => self.restart(seen, &why),
+            Verdict::Reject(why) => {
+                if why.starts_with("exposure changed") && night.judge.changed() {
+                    self.report.warn(&format!(
+                        "{why}, and so in the last frames: stack them with --on-change scale or restart"
+                    ));
+                }
+                self.reject(&seen, &why)
+            }
+            Verdict::Stranger(why) => self.stranger(&seen, &why),
+        }
+    }
+
+    /// Stacks a frame.
+    fn accept(&mut self, mut seen: Seen, scaled: bool) -> Result<()> {
+        let Some(night) = &mut self.night else { return Ok(()) };
+        let first = night.engine.stacked() == 0;
+        let pose = match &seen.examined.pose {
+            // After a restart the pose is to a reference that is gone.
+            _ if first && seen.examined.view.is_some() => Pose::given(IDENTITY, "reference"),
+            Ok(pose) => pose.clone(),
+            Err(_) => return Ok(()),
+        };
+        let before = night.engine.timings();
+        let tones = night.engine.stack(&seen.examined, &pose, scaled)?;
+        add(&mut seen.elapsed, &elapsed(&before, &night.engine.timings()));
+        if first {
+            night.reference = seen.path.to_owned();
+            night.orientation = seen.orientation;
+            if let Some(Ok(map)) = self.config.poses.as_ref().map(|p| p.of(seen.path)) {
+                self.base.get_or_insert(inverse(&map)?);
+            }
+        }
+        if night.young.len() < YOUNG {
+            night.young.push(seen.path.to_owned());
+        }
+        let better = night.judge.stacked(&seen.case(), &pose, scaled);
+        let about = self.about(&seen);
+        self.publish(about, &pose, scaled.then_some(&tones[..]), seen.orientation)?;
+        match better {
+            Some(better) => self.replace(better, 0, "the first frame is much worse than those that follow"),
+            None => Ok(()),
+        }
+    }
+
+    fn about<'a>(&self, seen: &Seen<'a>) -> About<'a> {
+        About { file: seen.path, stack: self.number, grade: seen.grade(), elapsed: seen.elapsed.clone() }
+    }
+
+    /// The record of a stacked frame, and its picture if asked for.
+    fn publish(
+        &mut self,
+        about: About,
+        pose: &Pose,
+        tones: Option<&[Tone]>,
+        orientation: Orientation,
+    ) -> Result<()> {
+        let Some(night) = &mut self.night else { return Ok(()) };
+        let path = about.file;
+        let record = record::stacked(about, &night.reference, pose, &night.engine.setup.shape, tones);
+        let mut written = self.journal.add(&record, true);
+        self.report.stacked(path, &record);
+        if self.config.debug_frames {
+            let label = Label {
+                stack: Some(self.number).filter(|n| *n > 1),
+                count: Some(night.engine.stacked() as usize),
+            };
+            let debug =
+                outputs::write_debug(&mut night.engine, self.config, &night.methods, orientation, label);
+            written = written.and(debug);
+        }
+        self.outlive(written)
+    }
+
+    /// Rejects a frame that was examined.
+    fn reject(&mut self, seen: &Seen, why: &str) -> Result<()> {
+        let record = record::rejected(self.about(seen), why);
+        self.rejected(seen.path, &record)
+    }
+
+    /// Rejects a file that is no frame of this stack.
+    fn refuse(&mut self, path: &Path, why: &str) -> Result<()> {
+        let about = About { file: path, stack: self.number, grade: None, elapsed: Map::new() };
+        self.rejected(path, &record::rejected(about, why))
+    }
+
+    fn rejected(&mut self, path: &Path, record: &Value) -> Result<()> {
+        let written = self.journal.add(record, false);
+        self.report.rejected(path, record);
+        self.outlive(written)
+    }
+
+    /// A frame that fits no stack: rejected, unless those like it are right.
+    fn stranger(&mut self, seen: &Seen, why: &str) -> Result<()> {
+        self.reject(seen, why)?;
+        let Some(night) = &mut self.night else { return Ok(()) };
+        let Some(view) = &seen.examined.view else { return Ok(()) };
+        let Some(glimpse) = night.engine.glimpse(view)? else { return Ok(()) };
+        match night.judge.stranger(seen.path, glimpse) {
+            Strangers::Wait => Ok(()),
+            Strangers::Warn(count) => {
+                self.report.warn(&format!(
+                    "{count} frames in a row show another field than the stack: \
+                     stack a new target with --restart-on-new-target"
+                ));
+                Ok(())
+            }
+            Strangers::Replace(files) => {
+                let rejected = files.len();
+                self.replace(files, rejected, "the first frame shows another field than those that follow")
+            }
+            Strangers::NewTarget(files) => {
+                let why = format!("a new target: {} frames in a row", files.len());
+                if self.finish_stack(&why)? {
+                    self.report.again(0, files.len());
+                    self.again = files.into();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Begins the stack again with `better` as the first files, of which `rejected` were; those that had been stacked
+    /// follow, and are judged anew.
+    fn replace(&mut self, better: Vec<PathBuf>, rejected: usize, why: &str) -> Result<()> {
+        let Some(night) = &mut self.night else { return Ok(()) };
+        let stacked = night.engine.stacked() as usize;
+        night.engine.restart()?;
+        night.judge.restart(true);
+        let others: Vec<PathBuf> = night.young.drain(..).filter(|p| !better.contains(p)).collect();
+        self.report.warn(&format!("the stack begins again: {why}: {}", night.reference.display()));
+        self.report.again(stacked, rejected);
+        self.report
+            .event("replaced", json!({ "stack": self.number, "why": why, "reference": better.first() }));
+        self.again = better.into_iter().chain(others).collect();
+        Ok(())
+    }
+
+    /// A new stack begins with this frame.
+    fn restart(&mut self, mut seen: Seen, why: &str) -> Result<()> {
+        if !self.finish_stack(why)? {
+            return self.reject(&seen, why);
+        }
+        seen.examined.pose = Ok(Pose::given(IDENTITY, "reference"));
+        self.decide(seen)
+    }
+
+    /// Writes the finished stack under its number; the next one begins empty. False where it could not be written: then
+    /// it goes on, for nothing that is stacked may be lost.
+    fn finish_stack(&mut self, why: &str) -> Result<bool> {
+        let Some(night) = &mut self.night else { return Ok(false) };
+        let label = Some(self.number);
+        let written = self.timings.host("write", || {
+            outputs::write_all(&mut night.engine, self.config, &night.methods, night.orientation, label)
+        });
+        match written {
+            Ok(paths) => {
+                let (stack, names): (_, Vec<_>) =
+                    (self.number, paths.iter().map(|p| p.to_string_lossy().into_owned()).collect());
+                self.kept.extend(paths);
+                night.engine.restart()?;
+                night.judge.restart(false);
+                night.young.clear();
+                self.number += 1;
+                self.report
+                    .line(&format!("a new stack begins: {why}: stack {stack} is kept: {}", names.join(" ")));
+                self.report.event("restarted", json!({ "stack": self.number, "why": why, "kept": names }));
+                Ok(true)
+            }
+            Err(e @ Error::Io { .. }) => {
+                self.outlive(Err(e))?;
+                Ok(false)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// A disk that is full or gone does not end the night: one warning, and the stack goes on. A failing device does.
+    pub(super) fn outlive(&mut self, written: Result<()>) -> Result<()> {
+        match written {
+            Err(e @ Error::Io { .. }) => {
+                if self.failed.is_none() {
+                    self.report.warn(&format!("{e}: stacking goes on"));
+                    self.failed = Some(e);
+                }
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+/// Adds the milliseconds of `more` to those of `all`.
+fn add(all: &mut Map<String, Value>, more: &Map<String, Value>) {
+    for (name, ms) in more {
+        let sum = all.get(name).and_then(Value::as_f64).unwrap_or(0.0) + ms.as_f64().unwrap_or(0.0);
+        all.insert(name.clone(), json!((sum * 1e3).round() / 1e3));
+    }
+}
