@@ -62,13 +62,15 @@ fn night<B: Backend>(backend: B) -> Vec<(Vec<f32>, Vec<u8>)> {
         align: false,
         motion: Motion::Homography,
         align_to: AlignTo::First,
+        tones: false,
     };
     let mut engine = Engine::new(backend, setup, plan).map_err(|r| r.why).unwrap();
     let (sin, cos) = 0.3_f64.to_radians().sin_cos();
     for k in 0..4 {
         let shift = 0.37 * f64::from(k);
         let map = [cos, -sin, 1.0 + shift, sin, cos, -0.4 - shift, 0.0, 0.0, 1.0];
-        engine.push(frame(7 + k), Some(map)).unwrap();
+        let (examined, _) = engine.examine(frame(7 + k), Some(map)).unwrap();
+        engine.stack(&examined, examined.pose.as_ref().unwrap(), false).unwrap();
     }
     METHODS
         .iter()
