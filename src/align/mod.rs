@@ -43,6 +43,8 @@ const HAND_OVER: f64 = 0.6;
 const AS_GOOD: f64 = 0.97;
 /// And show this share of the old one's stars.
 const AS_MANY: f64 = 0.7;
+/// Share of the frame's parts in which a scene that fills it has spots.
+const WIDE: f64 = 0.6;
 /// Peak of phase correlation, standard deviations, from which two scenes are one: chance makes 6.
 const SAME_SCENE: f64 = 12.0;
 /// Correlations that "usual" looks back over.
@@ -166,6 +168,8 @@ struct Template<B: Backend> {
     stars: bool,
     /// Spots that it was made from.
     spots: usize,
+    /// Whether they lie all over the frame.
+    wide: bool,
     /// Brightness of its stars over the reference's.
     gain: f64,
 }
@@ -284,6 +288,7 @@ impl<B: Backend> Aligner<B> {
             list: view.list.clone(),
             stars: *stars,
             spots: spots.len(),
+            wide: select::cells(spots, self.width, self.height) >= WIDE,
             gain,
         };
         self.template = Some(template);

@@ -176,6 +176,16 @@ impl<B: Backend> Aligner<B> {
             iterations += fit.iterations;
             map = plane.unscaled(&fit.map);
             if !template.stars {
+                let (mut fit, mut motion) = (fit, motion);
+                if template.wide && self.motion > motion {
+                    // It fills the frame: nothing is left to run wild. A hand-held camera needs it.
+                    let full = Model::new(self.motion, plane.width, plane.height);
+                    let better = coarse.fit(backend, scratch, binned, sky, (&full, &fit.map), FINE);
+                    if let Some(better) = better.ok().filter(|f| f.settled) {
+                        iterations += better.iterations;
+                        (fit, motion, map) = (better.clone(), self.motion, plane.unscaled(&better.map));
+                    }
+                }
                 let votes = coarse.votes(backend, scratch, binned, sky, (&fit.map, fit.gain))?;
                 let fine = template.fine.votes(backend, scratch, &self.gray, sky, (&map, fit.gain))?;
                 let fitted = Fitted { fit: Fit { map, ..fit }, measured: map, votes, iterations, motion };

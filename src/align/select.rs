@@ -125,6 +125,18 @@ fn gradients(table: &[Tile], sky: &Background, width: usize, height: usize) -> V
     out
 }
 
+/// Cell of the grid that `s` lies in.
+fn cell(s: &Spot, width: usize, height: usize) -> usize {
+    s.x as usize * GRID.0 / width + s.y as usize * GRID.1 / height * GRID.0
+}
+
+/// Share of the grid's cells in which there are `spots`.
+#[must_use]
+pub fn cells(spots: &[Spot], width: usize, height: usize) -> f64 {
+    let held: std::collections::HashSet<usize> = spots.iter().map(|s| cell(s, width, height)).collect();
+    held.len() as f64 / (GRID.0 * GRID.1) as f64
+}
+
 /// At most `most` of `spots`, the strongest of each cell of the grid first.
 #[must_use]
 pub fn spread(mut spots: Vec<Spot>, width: usize, height: usize, most: usize) -> Vec<Spot> {
@@ -133,7 +145,7 @@ pub fn spread(mut spots: Vec<Spot>, width: usize, height: usize, most: usize) ->
     let mut taken = vec![0; GRID.0 * GRID.1];
     let (mut chosen, mut rest) = (Vec::new(), Vec::new());
     for s in spots {
-        let cell = s.x as usize * GRID.0 / width + s.y as usize * GRID.1 / height * GRID.0;
+        let cell = cell(&s, width, height);
         if taken[cell] < share {
             taken[cell] += 1;
             chosen.push(s);

@@ -28,6 +28,10 @@ const LONGEST: f64 = 144.0;
 const SMALLEST: f64 = 0.05;
 /// A star's centroid lies no further than this from its brightest pixel, px.
 const WANDER: f64 = 4.0;
+/// Places of a grid where the grain of the noise is measured.
+const BLANKS: (usize, usize) = (20, 14);
+/// Median absolute deviation over standard deviation of a Gaussian.
+const MAD: f64 = 0.6745;
 /// FWHM over standard deviation of a Gaussian.
 const FWHM: f64 = 2.354_82;
 /// Flux over its own noise from which a candidate is a star: the brightest of a million peaks of noise reaches 5.
@@ -139,15 +143,40 @@ impl<B: Backend> Gauge<B> {
             .map(|s| Guess { x: f64::from(s.x), y: f64::from(s.y), weight: FIRST_SIGMA * FIRST_SIGMA })
             .collect();
         let mut stars = vec![None; candidates.len()];
+        let grain = self.grain(backend, gray, size, sky)?;
         for _ in 0..PASSES {
             let places: Vec<Place> = guesses.iter().map(|g| g.place(sky)).collect();
             let moments = self.sums(backend, gray, size, &places)?;
             for (((guess, star), m), spot) in guesses.iter_mut().zip(&mut stars).zip(&moments).zip(candidates)
             {
-                *star = guess.improve(m, spot);
+                *star = guess.improve(m, spot, grain);
             }
         }
         Ok(stars)
+    }
+
+    /// How much noisier a weighted sum is than independent pixels would make it: a camera's own JPEG has smoothed, so
+    /// that noise comes in blobs that look like stars. Measured at places that are mostly empty.
+    fn grain(
+        &mut self,
+        backend: &mut B,
+        gray: &B::Buffer,
+        (width, height): (usize, usize),
+        sky: &Background,
+    ) -> Result<f64> {
+        let weight = FIRST_SIGMA * FIRST_SIGMA;
+        let (nx, ny) = BLANKS;
+        let at = |k: usize, n: usize, size: usize| (k as f64 + 0.5) / n as f64 * size as f64;
+        let blank = |k: usize| Guess { x: at(k % nx, nx, width), y: at(k / nx, ny, height), weight };
+        let places: Vec<Place> = (0..nx * ny).map(|k| blank(k).place(sky)).collect();
+        let moments = self.sums(backend, gray, (width, height), &places)?;
+        let mut fluxes: Vec<f32> = moments.iter().map(|m| m.flux).collect();
+        let middle = super::background::median(&mut fluxes);
+        let mut off: Vec<f32> = fluxes.iter().map(|f| (f - middle).abs()).collect();
+        let deviation = f64::from(super::background::median(&mut off)) / MAD;
+        // The squares of a Gaussian weight sum to pi times its variance.
+        let expected = sky.noise * (std::f64::consts::PI * weight).sqrt();
+        Ok(if expected > 0.0 { (deviation / expected).max(1.0) } else { 1.0 })
     }
 
     /// Fluxes at `places` (px) with a weight of `fwhm` (px) that stays where it is: the same stars in two frames.
@@ -199,7 +228,7 @@ impl Guess {
     }
 
     /// What the moments say of the star, and a better guess.
-    fn improve(&mut self, m: &Moments, spot: &Spot) -> Option<Star> {
+    fn improve(&mut self, m: &Moments, spot: &Spot, grain: f64) -> Option<Star> {
         let [flux, x, y, xx, xy, yy] = [m.flux, m.x, m.y, m.xx, m.xy, m.yy].map(f64::from);
         if flux <= 0.0 {
             return None;
@@ -228,8 +257,7 @@ impl Guess {
             x: cx,
             y: cy,
             flux: flux * (area / (p_long * p_short).sqrt()),
-            // The squares of a Gaussian weight sum to pi times its variance.
-            snr: flux / (spot.noise * (std::f64::consts::PI * self.weight).sqrt()),
+            snr: flux / (grain * spot.noise * (std::f64::consts::PI * self.weight).sqrt()),
             fwhm: FWHM * area.sqrt(),
             elongation: (long / short).sqrt(),
             angle,
