@@ -292,10 +292,11 @@ impl<B: Backend> Engine<B> {
         let view = aligner.look(&mut self.backend, &p, &self.planes, f64::from(self.setup.white))?;
         let pose = if self.stacked > 0 {
             aligner.align(&mut self.backend, &view)?
-        } else if view.is_empty() {
-            Err("the frame shows nothing to align on: it cannot be the reference".into())
         } else {
-            Ok(Pose::given(IDENTITY, "reference"))
+            match view.shows_too_little() {
+                Some(why) => Err(format!("{why}: it cannot be the reference")),
+                None => Ok(Pose::given(IDENTITY, "reference")),
+            }
         };
         self.timings.add("align", false, start.elapsed(), 0);
         Ok(Examined { view: Some(view), pose })

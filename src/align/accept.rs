@@ -112,20 +112,30 @@ pub struct Evidence {
     pub leap: f64,
 }
 
-/// Why a pose, reference px to frame px, cannot be believed.
+/// Why a pose is not taken.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Doubt {
+    /// It is right, but the frame has left the field: nothing else needs to be tried.
+    Left(String),
+    /// It cannot be believed.
+    Wrong(String),
+}
+
+/// Whether a pose, reference px to frame px, can be believed.
 ///
 /// # Errors
-/// The reason, for the user.
-pub fn plausible(pose: &Mat3, e: &Evidence) -> Result<(), String> {
+/// The reason why not, for the user.
+pub fn plausible(pose: &Mat3, e: &Evidence) -> Result<(), Doubt> {
+    let wrong = |why: String| Err(Doubt::Wrong(why));
     let (correlation, votes) = (e.correlation, e.votes);
     let determinant = pose[0] * pose[4] - pose[1] * pose[3];
     if correlation < LEAST_CORRELATION {
-        return Err(format!(
+        return wrong(format!(
             "no alignment found: best correlation {correlation:.2}, {LEAST_CORRELATION} is needed"
         ));
     }
     if votes.agree < votes.needed() {
-        return Err(format!(
+        return wrong(format!(
             "no alignment found: {} of {} stars agree, {} are needed",
             votes.agree,
             votes.covered,
@@ -133,24 +143,24 @@ pub fn plausible(pose: &Mat3, e: &Evidence) -> Result<(), String> {
         ));
     }
     if votes.quadrant > DISAGREE {
-        return Err(format!(
+        return wrong(format!(
             "no alignment found: one quarter of the frame is {:.1} px off, {DISAGREE} is allowed",
             votes.quadrant
         ));
     }
     let scale = determinant.abs().sqrt();
     if determinant <= 0.0 || !(1.0 / MOST_SCALE..=MOST_SCALE).contains(&scale) {
-        return Err(format!("implausible alignment: scale {scale:.3}"));
+        return wrong(format!("implausible alignment: scale {scale:.3}"));
     }
     if votes.agree < SURE && e.leap > LEAP {
-        return Err(format!(
+        return wrong(format!(
             "implausible alignment: a step of {:.0} % of the frame on the word of {} stars",
             e.leap * 100.0,
             votes.agree
         ));
     }
     if e.overlap < LEAST_OVERLAP {
-        return Err(left(e.overlap));
+        return Err(Doubt::Left(left(e.overlap)));
     }
     Ok(())
 }
@@ -232,7 +242,7 @@ mod tests {
         let good = Evidence { correlation: 0.9, votes, overlap: 1.0, leap: 0.5 };
         assert!(plausible(&IDENTITY, &good).is_ok());
         let fails = |what: &str, pose: &Mat3, e: Evidence| {
-            let why = plausible(pose, &e).expect_err(what);
+            let (Doubt::Left(why) | Doubt::Wrong(why)) = plausible(pose, &e).expect_err(what);
             assert!(why.contains(what), "{what}: {why}");
         };
         fails("correlation", &IDENTITY, Evidence { correlation: 0.3, ..good });

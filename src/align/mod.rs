@@ -43,6 +43,10 @@ const HAND_OVER: f64 = 0.6;
 const AS_GOOD: f64 = 0.97;
 /// And show this share of the old one's stars.
 const AS_MANY: f64 = 0.7;
+/// Stars without which no pose can be believed.
+const LEAST_STARS: usize = 3;
+/// The same for tiles of a scene, whose patches are alike sooner.
+const LEAST_SCENE: usize = 12;
 /// Share of the frame's parts in which a scene that fills it has spots.
 const WIDE: f64 = 0.6;
 /// Peak of phase correlation, standard deviations, from which two scenes are one: chance makes 6.
@@ -110,10 +114,24 @@ pub struct View {
 }
 
 impl View {
-    /// Whether the frame shows nothing to align on.
+    /// Why the frame cannot be aligned, nor aligned to, if so.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.field.spots.is_empty()
+    pub fn shows_too_little(&self) -> Option<String> {
+        let spots = self.field.spots.len();
+        match self.field.stars {
+            true if spots < LEAST_STARS => Some(format!(
+                "the frame shows too little to align on: {spots} stars away from its edge, {LEAST_STARS} are needed"
+            )),
+            false if spots < LEAST_SCENE => {
+                let stars = match self.list.stars.len() {
+                    0 => "no stars".to_owned(),
+                    1 => "one star".to_owned(),
+                    few => format!("{few} stars"),
+                };
+                Some(format!("the frame shows too little to align on: {stars} and no scene"))
+            }
+            _ => None,
+        }
     }
 
     /// Its grade.

@@ -1,6 +1,6 @@
 //! The rungs: one start after another, each refined and judged, until one is plausible.
 
-use super::accept::{Evidence, Votes, plausible};
+use super::accept::{Doubt, Evidence, Votes, plausible};
 use super::asterism::{self, Meeting, find, meet};
 use super::background::Background;
 use super::level::{Fit, Until};
@@ -77,8 +77,8 @@ impl<B: Backend> Aligner<B> {
         if template.fine.is_empty() {
             return Ok(Err("the reference shows nothing to align on".into()));
         }
-        if view.field.spots.is_empty() {
-            return Ok(Err("the frame shows nothing to align on".into()));
+        if let Some(why) = view.shows_too_little() {
+            return Ok(Err(why));
         }
         let to_reference = inverse(&template.from_reference)?;
         let expected = compose(&self.history.predicted(), &to_reference);
@@ -92,7 +92,8 @@ impl<B: Backend> Aligner<B> {
                             pose.start = rung.name();
                             return Ok(Ok(pose));
                         }
-                        Err(why) => reason = why,
+                        Err(Doubt::Left(why)) => return Ok(Err(why)),
+                        Err(Doubt::Wrong(why)) => reason = why,
                     },
                     Err(Error::Singular) if reason.is_empty() => {
                         reason = "no alignment found: the frame does not show the reference's field".into();
@@ -239,10 +240,10 @@ impl<B: Backend> Aligner<B> {
         view: &View,
         template: &Template<B>,
         (fitted, expected): (&Fitted, &Mat3),
-    ) -> std::result::Result<Pose, String> {
+    ) -> std::result::Result<Pose, Doubt> {
         let (fit, votes) = (&fitted.fit, fitted.votes);
         if !fit.settled {
-            return Err("no alignment found: the fit does not settle".into());
+            return Err(Doubt::Wrong("no alignment found: the fit does not settle".into()));
         }
         let homography = compose(&fit.map, &template.from_reference);
         let (x, y) = (self.width as f64 / 2.0, self.height as f64 / 2.0);

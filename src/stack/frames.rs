@@ -40,7 +40,7 @@ impl Seen<'_> {
             taken: self.taken,
             grade: self.grade(),
             pose: &self.examined.pose,
-            shows: self.examined.view.as_ref().is_some_and(|v| !v.is_empty()),
+            shows: self.examined.view.as_ref().is_some_and(|v| v.shows_too_little().is_none()),
         }
     }
 }
