@@ -131,8 +131,11 @@ impl Journal {
     }
 }
 
+/// A pose that was found: the map, and the number of the stack whose reference it is to.
+pub type Placed = (Mat3, u64);
+
 /// What a `frames.jsonl` says of a frame: its pose, or why it was rejected.
-pub type Known = std::result::Result<Mat3, String>;
+pub type Known = std::result::Result<Placed, String>;
 
 /// Poses of frames, by path and by name.
 #[derive(Clone, Debug, Default)]
@@ -201,7 +204,7 @@ fn parse(line: &str) -> std::result::Result<(String, Known), String> {
     if !map[8].is_normal() || !map.iter().all(|v| v.is_finite()) {
         return Err("homography is singular".into());
     }
-    Ok((file, Ok(normalise(&map))))
+    Ok((file, Ok((normalise(&map), record["stack"].as_u64().unwrap_or(1)))))
 }
 
 /// Smallest determinant of a pose's linear part, and smallest denominator at a corner, that make sense.

@@ -1,6 +1,5 @@
 //! `livestack stack`: from a folder of frames to pictures.
 
-use crate::align::motion::Mat3;
 use crate::backend::Backend;
 use crate::config::Config;
 use crate::decode::{self, Decoder, threads};
@@ -11,7 +10,7 @@ use crate::inputs;
 use crate::judge::{Judge, OnChange};
 use crate::master::{Master, Plan};
 use crate::outputs;
-use crate::record::{self, Journal};
+use crate::record::{self, Journal, Placed};
 use crate::report::Report;
 use crate::rules::Method;
 use crate::timing::Timings;
@@ -36,8 +35,8 @@ struct Run<'a, B: Backend> {
     /// Pictures of finished stacks.
     kept: Vec<PathBuf>,
     stop: &'a AtomicBool,
-    /// From the first stacked frame's pixels to those that given poses refer to.
-    base: Option<Mat3>,
+    /// From the first stacked frame's pixels to those that given poses refer to, and the stack that those belong to.
+    base: Option<Placed>,
     backend: Option<B>,
     master: Option<Master>,
     night: Option<Night<B>>,

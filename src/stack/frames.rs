@@ -93,7 +93,13 @@ impl<B: Backend> Run<'_, B> {
     fn given(&self, path: &Path, frame: &Frame) -> std::result::Result<Option<Mat3>, String> {
         let Some(known) = self.config.poses.as_ref().map(|p| p.of(path)) else { return Ok(None) };
         // The canvas belongs to the first stacked frame, whichever that was when the poses were found.
-        let map = known.map(|map| self.base.map_or(IDENTITY, |base| compose(&map, &base)))?;
+        let (map, stack) = known?;
+        if let Some((_, own)) = self.base.filter(|(_, own)| *own != stack) {
+            return Err(format!(
+                "its pose is one of stack {stack}, the first frame's of stack {own}: name its frames alone"
+            ));
+        }
+        let map = self.base.map_or(IDENTITY, |(base, _)| compose(&map, &base));
         if record::usable(&map, &frame.shape) {
             Ok(Some(map))
         } else {
@@ -135,8 +141,8 @@ impl<B: Backend> Run<'_, B> {
         if first {
             night.reference = seen.path.to_owned();
             night.orientation = seen.orientation;
-            if let Some(Ok(map)) = self.config.poses.as_ref().map(|p| p.of(seen.path)) {
-                self.base.get_or_insert(inverse(&map)?);
+            if let Some(Ok((map, stack))) = self.config.poses.as_ref().map(|p| p.of(seen.path)) {
+                self.base.get_or_insert((inverse(&map)?, stack));
             }
         }
         if night.young.len() < YOUNG {
