@@ -118,6 +118,8 @@ pub struct Fit {
     pub settled: bool,
     /// Patches kept as no outliers.
     pub kept: usize,
+    /// What the patches say of the map, but for its last step.
+    pub votes: Votes,
     /// The minimum, for the choice of a poorer model.
     pub minimum: Option<Minimum>,
 }
@@ -215,9 +217,11 @@ impl<B: Backend> Level<B> {
             iterations: 0,
             settled: false,
             kept: 0,
+            votes: Votes::default(),
             minimum: None,
         };
         let mut judged = false;
+        let mut last = Vec::new();
         for _ in 0..until.most {
             let map = model.map(&p);
             let sums = self.sums(backend, scratch, gray, &map, sky)?;
@@ -234,10 +238,9 @@ impl<B: Backend> Level<B> {
             if !moved.is_finite() || moved > (self.plane.width + self.plane.height) as f64 {
                 return Err(Error::Singular);
             }
-            if moved < until.still || (!judged && moved < NEAR) {
-                if judged {
-                    break;
-                }
+            let near = moved < until.still || (!judged && moved < NEAR);
+            let done = near && judged;
+            if near && !judged {
                 // Close enough that a patch's own residual means something: leave out those that disagree
                 // (a satellite, a plane, a hot column), then finish on the others.
                 judged = true;
@@ -247,12 +250,21 @@ impl<B: Backend> Level<B> {
             fit.kept = kept.clone().count();
             let misfit = kept.map(|(s, w)| w * super::accept::misfit(s, step.gain)).sum();
             fit.minimum = Some(Minimum { params: p, hessian: step.hessian, misfit, kept: fit.kept });
+            last = sums;
+            if done {
+                break;
+            }
         }
         fit.map = model.map(&p);
+        fit.votes = self.count(&last, fit.gain);
         if let Some(at) = &mut fit.minimum {
             at.params = p;
         }
         Ok(fit)
+    }
+
+    fn count(&self, sums: &[PatchSums], gain: f64) -> Votes {
+        Votes::count(sums, gain, &self.centres, (self.plane.width, self.plane.height))
     }
 
     /// What the patches say of `map` (this level's px).
@@ -268,7 +280,7 @@ impl<B: Backend> Level<B> {
         (map, gain): (&Mat3, f64),
     ) -> Result<Votes> {
         let sums = self.sums(backend, scratch, gray, map, sky)?;
-        Ok(Votes::count(&sums, gain, &self.centres, (self.plane.width, self.plane.height)))
+        Ok(self.count(&sums, gain))
     }
 
     fn sums(

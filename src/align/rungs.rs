@@ -1,6 +1,6 @@
 //! The rungs: one start after another, each refined and judged, until one is plausible.
 
-use super::accept::{Doubt, Evidence, Votes, plausible};
+use super::accept::{Doubt, Evidence, plausible};
 use super::asterism::{self, Meeting, find, meet};
 use super::background::Background;
 use super::level::{Fit, Until};
@@ -28,6 +28,11 @@ const FINE: Until = Until { still: 0.002, most: 20 };
 const MEET: f64 = 0.3;
 /// The same for asterisms, where chance has many tries.
 const MEET_ANYWHERE: f64 = 0.2;
+/// Share of the patches that must agree for the other rungs to be left alone: the Moon's limb agrees whichever way the
+/// disc is turned, and hot pixels agree that nothing moved.
+const DECISIVE: f64 = 0.75;
+/// Share of a scene's patches that must agree at least: two discs of the same size share their limbs.
+const SCENE: f64 = 0.6;
 /// Share of a scene's patches that are alike, and agree, at full size where it is sharp.
 const SHARP: f64 = 0.9;
 /// Stars that are the same in both frames lie this close under the final pose, px.
@@ -67,7 +72,7 @@ impl Rung {
 }
 
 impl<B: Backend> Aligner<B> {
-    /// Tries one start after another.
+    /// Tries one start after another until the patches leave no doubt; else the one that most of them agree with counts.
     pub(super) fn climb(
         &mut self,
         backend: &mut B,
@@ -83,6 +88,7 @@ impl<B: Backend> Aligner<B> {
         let to_reference = inverse(&template.from_reference)?;
         let expected = compose(&self.history.predicted(), &to_reference);
         let mut reason = String::new();
+        let mut best: Option<(f64, Pose)> = None;
         for rung in Rung::ALL {
             for start in self.starts(backend, rung, (view, template), &expected)? {
                 let coarse = !matches!(rung, Rung::Predicted | Rung::Asterisms);
@@ -90,7 +96,14 @@ impl<B: Backend> Aligner<B> {
                     Ok(fitted) => match self.judged(view, template, (&fitted, &expected)) {
                         Ok(mut pose) => {
                             pose.start = rung.name();
-                            return Ok(Ok(pose));
+                            let votes = fitted.fit.votes;
+                            let share = votes.agree as f64 / votes.covered.max(1) as f64;
+                            if share >= DECISIVE {
+                                return Ok(Ok(pose));
+                            }
+                            if best.as_ref().is_none_or(|(other, _)| share > *other) {
+                                best = Some((share, pose));
+                            }
                         }
                         Err(Doubt::Left(why)) => return Ok(Err(why)),
                         Err(Doubt::Wrong(why)) => reason = why,
@@ -102,6 +115,9 @@ impl<B: Backend> Aligner<B> {
                     Err(e) => return Err(e),
                 }
             }
+        }
+        if let Some((_, pose)) = best {
+            return Ok(Ok(pose));
         }
         if reason.is_empty() {
             reason = "no alignment found: the frame does not show the reference's field".into();
@@ -187,9 +203,8 @@ impl<B: Backend> Aligner<B> {
                         (fit, motion, map) = (better.clone(), self.motion, plane.unscaled(&better.map));
                     }
                 }
-                let votes = coarse.votes(backend, scratch, binned, sky, (&fit.map, fit.gain))?;
                 let fine = template.fine.votes(backend, scratch, &self.gray, sky, (&map, fit.gain))?;
-                let fitted = Fitted { fit: Fit { map, ..fit }, measured: map, votes, iterations, motion };
+                let fitted = Fitted { fit: Fit { map, ..fit }, measured: map, iterations, motion };
                 if (fine.alike as f64) < SHARP * fine.covered as f64 {
                     return Ok(fitted);
                 }
@@ -198,7 +213,7 @@ impl<B: Backend> Aligner<B> {
         }
         let fine = self.fine(backend, sky, template, &map, iterations);
         match (fine, scene) {
-            (Ok(fine), Some(_)) if fine.votes.agree as f64 >= SHARP * fine.votes.covered as f64 => Ok(fine),
+            (Ok(fine), Some(_)) if agreed(&fine) => Ok(fine),
             (Ok(_) | Err(Error::Singular), Some(coarse)) => Ok(coarse),
             (fine, _) => fine,
         }
@@ -230,8 +245,7 @@ impl<B: Backend> Aligner<B> {
             fit.map = map;
         }
         let motion = model.motion;
-        let votes = fine.votes(backend, scratch, gray, sky, (&fit.map, fit.gain))?;
-        Ok(Fitted { fit, measured, votes, iterations, motion })
+        Ok(Fitted { fit, measured, iterations, motion })
     }
 
     /// The pose of a fit if it can be believed.
@@ -241,9 +255,17 @@ impl<B: Backend> Aligner<B> {
         template: &Template<B>,
         (fitted, expected): (&Fitted, &Mat3),
     ) -> std::result::Result<Pose, Doubt> {
-        let (fit, votes) = (&fitted.fit, fitted.votes);
+        let (fit, votes) = (&fitted.fit, fitted.fit.votes);
         if !fit.settled {
             return Err(Doubt::Wrong("no alignment found: the fit does not settle".into()));
+        }
+        if !template.stars && (votes.agree as f64) < SCENE * votes.covered as f64 {
+            return Err(Doubt::Wrong(format!(
+                "no alignment found: {} of {} parts of the scene agree, {:.0} are needed",
+                votes.agree,
+                votes.covered,
+                SCENE * votes.covered as f64
+            )));
         }
         let homography = compose(&fit.map, &template.from_reference);
         let (x, y) = (self.width as f64 / 2.0, self.height as f64 / 2.0);
@@ -283,7 +305,6 @@ struct Fitted {
     fit: Fit,
     /// The map before the usual shape was taken for it.
     measured: Mat3,
-    votes: Votes,
     iterations: u32,
     motion: Motion,
 }
@@ -300,6 +321,11 @@ pub(super) fn same_field(first: &[Star], second: &[Star], size: (usize, usize)) 
     let same = |m: &Meeting| m.pairs.len() >= SHARED && m.pairs.len() as f64 >= SHARED_PART * m.common as f64;
     close.as_ref().is_some_and(same)
         || find(first, second, size, Motion::Similarity).as_ref().is_some_and(same)
+}
+
+/// Whether nearly all patches agree with a fit.
+fn agreed(f: &Fitted) -> bool {
+    f.fit.votes.agree as f64 >= SHARP * f.fit.votes.covered as f64
 }
 
 /// The map of a phase correlation's shift.
