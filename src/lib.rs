@@ -12,7 +12,8 @@
 //! | [`inputs`], [`decode`], [`io`] | which files, in what order; decoding ahead; one file a format, the `FORMATS` table |
 //! | [`frame`], [`master`] | a frame on the host; darks made into one, and how lights are calibrated |
 //! | [`engine`], [`picture`] | the stages of one frame, written once for every backend; what is shown of the stacks |
-//! | [`align`] | control, ECC solve, motion models, background, choice of patches, phase correlation |
+//! | [`align`] | star list, grade, rungs of starts, ECC solve, motion models, the template that settles and grows |
+//! | [`judge`], [`photometry`] | which frames are stacked; how those of another exposure are brought to the stack's levels |
 //! | [`mod@kernels`] | one file a kernel: parameters, CPU twin, typed call; its WGSL has the same stem under `shaders/` |
 //! | [`rules`] | the accumulation rules, a table; their WGSL under `shaders/rules/` |
 //! | [`backend`] | the seam: the CPU runs twins over bands of rows, the GPU dispatches shaders over the same bands |
@@ -22,14 +23,17 @@
 //! # Data flow
 //!
 //! ```text
-//! path -> io::read (threads, a stated number of frames ahead) -> Frame -> Engine::push
+//! path -> io::read (threads, a stated number of frames ahead) -> Frame -> Engine::examine
 //!   upload       native samples, once
 //!   calibrate    unpack, dark: one plane a colour, as narrow as the arithmetic allows (u8, u16 fixed point, f32)
 //!   gray         luminance in 16 bits, isolated hot pixels out: for alignment only
 //!   tiles        per 16x16 tile: peak and its place, sum, gradients -> small table, read back; and the plane binned 4x4
-//!   (host)       background mesh, noise, patches around stars; start pose: predicted, last, phase correlation
-//!   template     the reference's patches, cut out once
+//!   (host)       background mesh, noise, star candidates
+//!   measure      per candidate: weighted moments -> read back, the host has flux, centroid, FWHM, elongation (three times)
+//!   (host)       grade, patches around stars; start: predicted, asterisms, phase correlation, search
+//!   template     the reference's patches; means of the first frames, stars that enter
 //!   ecc          per patch: the sums of the normal equations -> read back, the host solves in f64 (repeat)
+//!   (host)       judge: stacked, scaled, rejected, or a new stack -> Engine::stack
 //!   accumulate   warp one plane and apply the rules to their stacks, in place
 //!   coverage     count the frames that cover each pixel, after the last colour plane
 //!   histogram, present    on demand: maximum, median and deviation; stack -> 8-bit picture -> read back
@@ -49,6 +53,18 @@
 //!   and noise does not favour half pixels. The stack itself is warped bilinearly. See [`kernels::sample`].
 //! - **A window around each star**: outside there is only noise, and the part of it that stands still on the sensor pulls
 //!   towards no motion.
+//! - **Stars are measured with a weight that is fitted to each** (adaptive moments), three passes of one small kernel; the
+//!   noise of a flux is measured at empty places, since cameras smooth it into blobs that look like stars. See
+//!   [`align::stars`].
+//! - **A scene is its own background**: a mesh that stands still on the sensor must not be taken off the Moon. Scenes end on
+//!   the binned plane unless they are sharp at full size. See [`align`].
+//! - **A pose has a usual shape**: scale, shear and perspective follow the last frames unless a frame's own differ by more
+//!   than noise explains; shift and rotation are its own. See [`align::order`].
+//! - **The template settles, then stays; and it grows** where stars enter. The reference's own noise would otherwise show
+//!   in the poses as the field drifts. With `--align-to first` it is the first frame, all night. See `align::grow`.
+//! - **Examine, judge, stack**: the stack changes only in the last step, so a rejected frame leaves no trace.
+//! - **What is decided again is read again**: a replaced reference or a new target goes back to the files, not to frames
+//!   kept in memory.
 //! - **The pose of the warp is split** into an integer map and a small remainder, for the same reason. See
 //!   [`kernels::accumulate::Pose`].
 //! - **Rules that differ only in how they are shown share their state** (`addmax2` shows `addmax` divided by its maximum):

@@ -1,13 +1,11 @@
 //! Promise: what WGSL and Rust both state (names, layouts, constants) is the same, and every shader keeps the budget
 //! of the smallest GPU. Each check is also run on a shader with a planted mistake, and must find it.
-//!
 //! `LIVESTACK_DUMP_WGSL=DIR` writes the joined modules there, for a shader compiler's statistics.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use livestack::backend::caps::pi_limits;
-use livestack::kernels;
-use livestack::kernels::{Field, Kernel, Kind, Read, Shared};
+use livestack::kernels::{self, Field, Kernel, Kind, Read, Shared};
 use livestack::rules::Method;
 use naga::{AddressSpace, Expression, Literal, Module, ScalarKind, StorageAccess, TypeInner};
 
@@ -61,7 +59,7 @@ fn module(subject: &Subject) -> Result<Module, String> {
 }
 
 fn ensure(ok: bool, what: impl FnOnce() -> String) -> Result<(), String> {
-    if ok { Ok(()) } else { Err(what()) }
+    ok.then_some(()).ok_or_else(what)
 }
 
 /// One entry point, of the kernel's name, within the limits on workgroups.
@@ -70,7 +68,6 @@ fn entry(s: &Subject, m: &Module) -> Result<(), String> {
     ensure(names == [s.entry], || format!("{}: entry points {names:?}, not {}", s.name, s.entry))?;
     let limits = pi_limits();
     for e in &m.entry_points {
-        // Limits along x, y and z are no tighter for so few invocations.
         let [x, y, z] = e.workgroup_size;
         let fits = x * y * z <= limits.max_compute_invocations_per_workgroup
             && z <= limits.max_compute_workgroup_size_z;
@@ -103,8 +100,8 @@ fn bindings(s: &Subject, m: &Module) -> Result<(), String> {
 }
 
 fn storage_count(s: &Subject, m: &Module) -> Result<(), String> {
-    let storage =
-        m.global_variables.iter().filter(|(_, v)| matches!(v.space, AddressSpace::Storage { .. })).count();
+    let stored = |v: &naga::GlobalVariable| matches!(v.space, AddressSpace::Storage { .. });
+    let storage = m.global_variables.iter().filter(|(_, v)| stored(v)).count();
     let most = pi_limits().max_storage_buffers_per_shader_stage as usize;
     ensure(storage <= most, || format!("{}: {storage} storage buffers, {most} bind at once", s.name))
 }

@@ -81,7 +81,7 @@ pub fn fit(model: &Model, start: &Mat3, first: &[Star], second: &[Star], pairs: 
             let (x, y) = apply(&map, first[a].x, first[a].y);
             (second[b].x - x, second[b].y - y)
         };
-        let mut sizes: Vec<f32> = pairs.iter().map(|k| residual(k)).map(|(x, y)| x.hypot(y) as f32).collect();
+        let mut sizes: Vec<f32> = pairs.iter().map(residual).map(|(x, y)| x.hypot(y) as f32).collect();
         let limit = (OUTLIER * f64::from(super::background::median(&mut sizes))).max(FLOOR);
         let mut normal = [[0.0; MAX_PARAMS]; MAX_PARAMS];
         let mut right = [0.0; MAX_PARAMS];
@@ -111,7 +111,7 @@ const REACH: f64 = 32.0;
 /// Side of a cell of the vote for the shift, px.
 const VOTE: f64 = 4.0;
 
-/// `map`, first list to second, shifted so that most stars meet: by up to [`REACH`]. The number of stars that voted
+/// `map`, first list to second, shifted so that most stars meet: by up to 32 px. The number of stars that voted
 /// for it comes along.
 #[must_use]
 pub fn shifted(first: &[Star], second: &[Star], map: &Mat3) -> Option<(Mat3, usize)> {

@@ -249,7 +249,8 @@ impl Guess {
         let (dx, dy) = (a * cos - b * sin, a * sin + b * cos);
         let (px, py) = (f64::from(spot.x), f64::from(spot.y));
         let (cx, cy) = (self.x + dx, self.y + dy);
-        if !((cx - px).hypot(cy - py) <= WANDER) {
+        let wandered = (cx - px).hypot(cy - py);
+        if wandered.is_nan() || wandered > WANDER {
             return None;
         }
         let area = (long * short).sqrt();
