@@ -66,26 +66,30 @@ fn measure(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     let y = i32(thread >> 3u) - REACH;
     let v = place.y + y;
     let dy = f32(y) - place.fy;
-    var a = vec4<f32>();
-    var b = vec4<f32>();
+    // Sums along the row, where dy and the part of the sky in y stand still: I, I dx, I dx^2, the weights.
+    var sums = vec4<f32>();
+    var peak = 0.0;
     if v >= 0 && v < i32(p.height) {
         let row = u32(v) * p.stride;
+        let sky = place.sky + place.sky_y * f32(y);
+        let down = exp(-(dy * dy) * place.falloff);
         for (var k = 0; k < 4; k++) {
-            let u = place.x + x0 + k;
+            let x = x0 + k;
+            let u = place.x + x;
             if u >= 0 && u < i32(p.width) {
                 let at = row + u32(u);
                 let value = f32((gray[at >> 1u] >> ((at & 1u) * 16u)) & 0xffffu);
-                let x = f32(x0 + k);
-                let dx = x - place.fx;
-                let w = exp(-(dx * dx + dy * dy) * place.falloff);
-                let i = w * (value - (place.sky + place.sky_x * x + place.sky_y * f32(y)));
-                a += vec4<f32>(i, i * dx, i * dy, w);
-                b = vec4<f32>(b.xyz + vec3<f32>(i * dx * dx, i * dx * dy, i * dy * dy), max(b.w, value));
+                let dx = f32(x) - place.fx;
+                let w = exp(-(dx * dx) * place.falloff);
+                let i = w * (value - (sky + place.sky_x * f32(x)));
+                sums += vec4<f32>(i, i * dx, i * dx * dx, w);
+                peak = max(peak, value);
             }
         }
+        sums *= down;
     }
-    first[thread] = a;
-    second[thread] = b;
+    first[thread] = vec4<f32>(sums.x, sums.y, sums.x * dy, sums.w);
+    second[thread] = vec4<f32>(sums.z, sums.y * dy, sums.x * dy * dy, peak);
     workgroupBarrier();
     for (var half = THREADS / 2u; half > 0u; half >>= 1u) {
         if thread < half {

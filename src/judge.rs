@@ -253,6 +253,12 @@ impl Judge {
             self.stack = case.taken;
             self.reference = Some(grade);
         }
+        if pose.hot > 0 {
+            // What was counted so far were hot pixels too.
+            self.grades = Grades::default();
+            self.reference = None;
+            return None;
+        }
         self.grades.push(grade);
         self.witness(case, &grade)
     }

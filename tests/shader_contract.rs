@@ -5,7 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use livestack::backend::caps::pi_limits;
-use livestack::kernels::{self, Field, Kernel, Kind, Read, Shared};
+use livestack::kernels;
+use livestack::kernels::{Field, Kernel, Kind, Read, Shared};
 use livestack::rules::Method;
 use naga::{AddressSpace, Expression, Literal, Module, ScalarKind, StorageAccess, TypeInner};
 

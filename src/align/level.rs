@@ -22,6 +22,8 @@ const OUTLIER: f64 = 5.0;
 const ALIKE: f64 = 0.3;
 /// A patch whose noise has this many times the usual variance weighs less by what it has more.
 const NOISY: f32 = 2.0;
+/// Noise under this, gray units squared, is none: a copy of the template.
+const QUIET: f32 = 1.0;
 /// Residual shifts under this are never outliers, px.
 const OUTLIER_FLOOR: f64 = 0.15;
 
@@ -101,6 +103,8 @@ pub struct Level<B: Backend> {
     window: f32,
     pub(super) template_px: B::Buffer,
     pub(super) mean: Mean,
+    /// Patches that are left out: hot pixels.
+    pub(super) off: Vec<bool>,
 }
 
 /// What the iterations came to.
@@ -149,7 +153,8 @@ impl<B: Backend> Level<B> {
     ) -> Result<Self> {
         let (plane, window) = plane;
         let template_px = backend.alloc("template", 0)?;
-        let mut level = Level { plane, centres: Vec::new(), window, template_px, mean: Mean::default() };
+        let mut level =
+            Level { plane, centres: Vec::new(), window, template_px, mean: Mean::default(), off: Vec::new() };
         level.extend(backend, scratch, (gray, sky), spots, &IDENTITY)?;
         Ok(level)
     }
@@ -192,7 +197,11 @@ impl<B: Backend> Level<B> {
 
     /// Every patch under the map `m` of this level's pixels, over the frame's background `sky`.
     pub(super) fn patches(&self, m: &Mat3, sky: &Background) -> Vec<Patch> {
-        self.centres.iter().map(|&c| patch(&self.plane, c, m, sky)).collect()
+        let off = |k: usize| self.off.get(k).copied().unwrap_or(false);
+        let one = |(k, &c): (usize, &(i32, i32))| {
+            if off(k) { Patch::default() } else { patch(&self.plane, c, m, sky) }
+        };
+        self.centres.iter().enumerate().map(one).collect()
     }
 
     /// Iterates from `start` (this level's px) until the map stands still.
@@ -375,7 +384,7 @@ fn judge(sums: &[PatchSums], gain: f64, weights: &mut [f64]) {
     let mut usual: Vec<f32> = sums.iter().filter(|s| alike(s)).map(noise).collect();
     let usual = NOISY * median(&mut usual);
     for ((w, s), shift) in weights.iter_mut().zip(sums).zip(&shifts) {
-        let weight = f64::from((usual / noise(s).max(f32::MIN_POSITIVE)).min(1.0));
+        let weight = f64::from((usual.max(QUIET) / noise(s).max(QUIET)).min(1.0));
         *w = if alike(s) && *shift <= limit { weight } else { 0.0 };
     }
 }

@@ -11,19 +11,22 @@ use crate::kernels::gray::{GrayParams, gray};
 use crate::kernels::tiles::{BIN, RECORD, Tile, TilesParams, tiles};
 use background::Background;
 use bytemuck::cast_slice_mut;
+pub use glimpse::Glimpse;
 use grade::Grade;
 use level::{Level, Plane, Scratch};
 use motion::{IDENTITY, Mat3, Motion, compose, inverse};
 use predict::History;
 use select::Field;
-use stars::{Gauge, Star, StarList};
+use stars::{Gauge, StarList};
 
 pub mod accept;
 pub mod asterism;
 pub mod background;
 pub mod ecc;
+mod glimpse;
 pub mod grade;
 mod grow;
+mod hot;
 pub mod level;
 pub mod motion;
 pub mod order;
@@ -49,8 +52,6 @@ const LEAST_STARS: usize = 3;
 const LEAST_SCENE: usize = 12;
 /// Share of the frame's parts in which a scene that fills it has spots.
 const WIDE: f64 = 0.6;
-/// Peak of phase correlation, standard deviations, from which two scenes are one: chance makes 6.
-const SAME_SCENE: f64 = 12.0;
 /// Correlations that "usual" looks back over.
 const RECENT: usize = 8;
 /// Standard deviation of the window around a star of FWHM 3 px, px; wider stars take a window that is as much wider. A
@@ -82,6 +83,8 @@ pub struct Pose {
     pub start: &'static str,
     /// The motion model that the evidence carried.
     pub model: Motion,
+    /// Spots that turned out to be hot pixels with this frame: until now they passed for stars.
+    pub hot: usize,
     /// Brightness of the stars, or contrast of the scene, over that of the reference; 1 where nobody looked.
     pub gain: f64,
 }
@@ -97,6 +100,7 @@ impl Pose {
             iterations: 0,
             start,
             model: Motion::Homography,
+            hot: 0,
             gain: 1.0,
         }
     }
@@ -153,28 +157,6 @@ impl View {
     }
 }
 
-/// What is kept of a frame to know its field again.
-pub enum Glimpse {
-    /// Its stars.
-    Stars(Vec<Star>),
-    /// A scene, small.
-    Scene(phase::Spectrum),
-}
-
-impl Glimpse {
-    /// Whether both show the same field, of frames of `size`.
-    #[must_use]
-    pub fn resembles(&self, other: &Glimpse, size: (usize, usize)) -> bool {
-        match (self, other) {
-            (Glimpse::Stars(a), Glimpse::Stars(b)) => rungs::same_field(a, b, size),
-            (Glimpse::Scene(a), Glimpse::Scene(b)) => {
-                phase::shift(a, b).is_some_and(|s| s.peak >= SAME_SCENE)
-            }
-            _ => false,
-        }
-    }
-}
-
 struct Template<B: Backend> {
     coarse: Level<B>,
     fine: Level<B>,
@@ -207,6 +189,8 @@ pub struct Aligner<B: Backend> {
     history: History,
     /// Correlations of the last poses.
     correlations: Vec<f64>,
+    /// Spots that stand still on the sensor while stars move, px.
+    hot: Vec<(f64, f64)>,
 }
 
 impl<B: Backend> Aligner<B> {
@@ -236,6 +220,7 @@ impl<B: Backend> Aligner<B> {
             template: None,
             history: History::default(),
             correlations: Vec::new(),
+            hot: Vec::new(),
         })
     }
 
@@ -263,6 +248,7 @@ impl<B: Backend> Aligner<B> {
         let all = candidates.len();
         let chosen = select::spread(candidates, self.width, self.height, stars::MOST);
         let measured = self.gauge.measure(backend, &self.gray, size, &background, &chosen)?;
+        let measured = self.cold(measured);
         let list = StarList::new(&measured, all, size);
         let field = select::choose(&list, &table, &background, size);
         let grade = Grade::new(&list, &table, &background, white);
@@ -313,50 +299,16 @@ impl<B: Backend> Aligner<B> {
         Ok(())
     }
 
-    /// The frame at hand at an eighth of its size, background off.
-    fn small(&self, backend: &mut B, sky: &Background) -> Result<phase::Small> {
-        let plane = self.coarse_plane();
-        let mut words = vec![0_u32; plane.stride * plane.height / 2];
-        backend.read(&self.binned, &mut words)?;
-        let px: &[u16] = bytemuck::cast_slice(&words);
-        let (w, h) = ((plane.width / 2).max(1), (plane.height / 2).max(1));
-        let mut data = Vec::with_capacity(w * h);
-        for y in 0..h {
-            for x in 0..w {
-                let at = |dx: usize, dy: usize| {
-                    let (x, y) = ((2 * x + dx).min(plane.width - 1), (2 * y + dy).min(plane.height - 1));
-                    px.get(y * plane.stride + x).map_or(0.0, |&v| f32::from(v))
-                };
-                let side = (2 * BIN) as f64;
-                let sky = sky.at((x as f64 + 0.5) * side, (y as f64 + 0.5) * side)[0];
-                data.push((at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1)) / 4.0 - sky as f32);
-            }
-        }
-        Ok(phase::Small::new(data, w, h))
-    }
-
-    /// What is kept of the frame at hand to know its field again.
-    ///
-    /// # Errors
-    /// Where the device fails.
-    pub fn glimpse(&self, backend: &mut B, view: &View) -> Result<Glimpse> {
-        Ok(if view.field.stars {
-            Glimpse::Stars(view.list.stars.clone())
-        } else {
-            Glimpse::Scene(self.small(backend, &view.flat)?.spectrum())
-        })
-    }
-
     /// Finds the pose of the frame at hand; nothing remembers it until [`accept`](Aligner::accept). The inner `Err` is
     /// the reason why it must not be stacked.
     ///
     /// # Errors
     /// Where the device fails.
     pub fn align(&mut self, backend: &mut B, view: &View) -> Result<std::result::Result<Pose, String>> {
-        let Some(template) = self.template.take() else {
+        let Some(mut template) = self.template.take() else {
             return Ok(Err("there is no reference yet".into()));
         };
-        let found = self.climb(backend, view, &template);
+        let found = self.climb(backend, view, &mut template);
         self.template = Some(template);
         found
     }

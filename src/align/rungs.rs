@@ -1,4 +1,4 @@
-//! The rungs: one start after another, each refined and judged, until one is plausible.
+//! The rungs: one start after another, each refined and judged, until one leaves no doubt.
 
 use super::accept::{Doubt, Evidence, plausible};
 use super::asterism::{self, Meeting, find, meet};
@@ -77,7 +77,7 @@ impl<B: Backend> Aligner<B> {
         &mut self,
         backend: &mut B,
         view: &View,
-        template: &Template<B>,
+        template: &mut Template<B>,
     ) -> Result<std::result::Result<Pose, String>> {
         if template.fine.is_empty() {
             return Ok(Err("the reference shows nothing to align on".into()));
@@ -87,6 +87,10 @@ impl<B: Backend> Aligner<B> {
         }
         let to_reference = inverse(&template.from_reference)?;
         let expected = compose(&self.history.predicted(), &to_reference);
+        if let Some(pose) = self.moving(backend, view, template, &expected)? {
+            return Ok(Ok(pose));
+        }
+        let template = &*template;
         let mut reason = String::new();
         let mut best: Option<(f64, Pose)> = None;
         for rung in Rung::ALL {
@@ -123,6 +127,37 @@ impl<B: Backend> Aligner<B> {
             reason = "no alignment found: the frame does not show the reference's field".into();
         }
         Ok(Err(reason))
+    }
+
+    /// The pose that the moving stars give where hot pixels say that nothing moved; those are left out from then on.
+    fn moving(
+        &mut self,
+        backend: &mut B,
+        view: &View,
+        template: &mut Template<B>,
+        expected: &Mat3,
+    ) -> Result<Option<Pose>> {
+        let Some(start) = self.unfixed(view, template, expected) else { return Ok(None) };
+        let before = template.fine.leave_out(&start.still);
+        let fitted = match self.refine(backend, view, template, (&start.map, false)) {
+            Ok(fitted) => Some(fitted),
+            Err(Error::Singular) => None,
+            Err(e) => return Err(e),
+        };
+        match fitted.and_then(|f| self.judged(view, template, (&f, expected)).ok()) {
+            Some(mut pose) => {
+                pose.start = if start.predicted { Rung::Predicted.name() } else { Rung::Asterisms.name() };
+                pose.hot = start.still.len();
+                self.remember(&start.still);
+                let hot = |s: &Star| start.still.iter().any(|p| (p.0 - s.x).hypot(p.1 - s.y) <= SAME);
+                template.list.stars.retain(|s| !hot(s));
+                Ok(Some(pose))
+            }
+            None => {
+                template.fine.restore(before);
+                Ok(None)
+            }
+        }
     }
 
     /// Starts of `rung`, template px to frame px.
@@ -280,6 +315,7 @@ impl<B: Backend> Aligner<B> {
             iterations: fitted.iterations,
             start: "",
             model: fitted.motion,
+            hot: 0,
             gain: template.gain * brightness(template, view, &fit.map).unwrap_or(fit.gain),
         })
     }
