@@ -173,18 +173,20 @@ fn moon(size: (usize, usize), seed: u64) -> (Night, Vec<Map>) {
     (night, maps)
 }
 
-/// Asserts what the Moon's tests promise.
-fn moon_is_stacked(size: (usize, usize), seed: u64) {
-    const WORST: f64 = 0.027;
+/// Largest error of a Moon, px.
+const PROMISED: f64 = 0.15;
+
+/// Asserts that all frames are stacked, none further off than `most` px, from starts that need no stars.
+fn moon_is_stacked(size: (usize, usize), seed: u64, most: f64) {
     let (mut night, maps) = moon(size, seed);
     for backend in backends() {
         night.stack(backend, "");
-        let records = all_within(&night, &format!("moon {backend}"), maps.len(), WORST);
+        let records = all_within(&night, &format!("moon {backend}"), maps.len(), most);
         for record in &records[1..] {
             let start = record["start"].as_str().expect("start");
             assert!(["predicted", "phase", "search"].contains(&start), "{backend}: {record}");
         }
-        assert!(sees(&mut night, &maps, 2, WORST), "{backend}: the check is blind");
+        assert!(sees(&mut night, &maps, 2, most), "{backend}: the check is blind");
     }
 }
 
@@ -192,41 +194,47 @@ fn moon_is_stacked(size: (usize, usize), seed: u64) {
 /// aligned over the whole frame, from starts that need no stars. Control: a truth that is off fails the check.
 #[test]
 fn the_moon_is_stacked() {
-    moon_is_stacked((1200, 800), 58);
+    moon_is_stacked((1200, 800), 58, 0.027);
 }
 
-/// Promise: the same of a small Moon.
+/// Promise: the same of every Moon: none is stacked upside down.
 #[test]
-#[ignore = "a small Moon that is turned is stacked upside down: its edge alone is a fit"]
-fn a_small_moon_is_stacked() {
-    moon_is_stacked((900, 600), 58);
+#[ignore = "some are: where it is expected, the disc's edge alone carries a fit, and the other starts are not tried"]
+fn no_moon_is_stacked_upside_down() {
+    for (size, seed) in [((900, 600), 58), ((1600, 1066), 2)] {
+        moon_is_stacked(size, seed, PROMISED);
+    }
 }
 
-/// Promise: a satellite's trail does not cost the frame, nor move it or the others.
+/// Promise: the same where many craters are of one size.
+#[test]
+#[ignore = "bright craters that are alike make it a star field: 0.4 px off"]
+fn no_moon_is_a_star_field() {
+    moon_is_stacked((900, 600), 1, PROMISED);
+}
+
+/// Promise: a satellite's trail does not cost the frame, nor move it or the others, whether the field is rich or poor.
 #[test]
 fn a_satellite_trail_moves_nothing() {
-    const WORST: f64 = 0.012;
-    /// What the trail may add to an error, px.
-    const ADDS: f64 = 0.001;
     let size = (600, 400);
-    let maps = drift(7, size, 59);
-    let sky = Sky::new(size, 200, 59);
-    let mut night = Night::of(&sky, &maps);
-    for backend in backends() {
-        night.stack(backend, "");
-        let without = night.errors();
-        let trailed = Shot { trail: true, ..Shot::new(maps[3], 3) };
-        night.shoot(3, &sky, &trailed);
-        night.stack(backend, "");
-        all_within(&night, &format!("trail {backend}"), maps.len(), WORST);
-        let with = night.errors();
-        for (k, (with, without)) in with.iter().zip(&without).enumerate() {
-            assert!(
-                with <= &(without + ADDS),
-                "{backend}: frame {k}: {without:.4} px, with the trail {with:.4}"
-            );
+    let maps = drift(6, size, 59);
+    // Stars, the largest error, and what the trail may add to one, px.
+    for (stars, most, adds) in [(200, 0.012, 0.001), (20, 0.024, 0.009)] {
+        let sky = Sky::new(size, stars, 59);
+        let mut night = Night::of(&sky, &maps);
+        for backend in backends() {
+            night.stack(backend, "");
+            let without = night.errors();
+            night.shoot(3, &sky, &Shot { trail: true, ..Shot::new(maps[3], 3) });
+            night.stack(backend, "");
+            let case = format!("trail, {stars} stars, {backend}");
+            all_within(&night, &case, maps.len(), most);
+            let with = night.errors();
+            for (k, (with, without)) in with.iter().zip(&without).enumerate() {
+                assert!(*with <= without + adds, "{case}: frame {k}: {without:.4} px, then {with:.4}");
+            }
+            assert_ne!(with, without, "{case}: no trail was drawn");
+            night.shoot(3, &sky, &Shot::new(maps[3], 3));
         }
-        assert_ne!(with, without, "{backend}: no trail was drawn");
-        night.shoot(3, &sky, &Shot::new(maps[3], 3));
     }
 }
