@@ -15,6 +15,17 @@ pub(crate) fn block(orientation: u16, taken: &str) -> Vec<u8> {
     out
 }
 
+/// A TIFF structure with an ISO speed alone.
+pub(crate) fn iso(speed: u16) -> Vec<u8> {
+    const SHORT: u16 = 3;
+    const LONG: u16 = 4;
+    let mut out = b"II\x2A\0".to_vec();
+    out.extend(8_u32.to_le_bytes());
+    directory(&mut out, &[(0x8769, LONG, 1, 8 + 6 + 12)]);
+    directory(&mut out, &[(0x8827, SHORT, 1, u32::from(speed))]);
+    out
+}
+
 /// Appends a directory of (tag, type, count, value or offset), tags ascending.
 fn directory(out: &mut Vec<u8>, entries: &[(u16, u16, u32, u32)]) {
     out.extend((entries.len() as u16).to_le_bytes());

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 pub(crate) mod exif;
 pub(crate) mod geometry;
+pub(crate) mod night;
 pub(crate) mod picture;
 pub(crate) mod rules;
 pub(crate) mod sky;

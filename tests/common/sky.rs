@@ -2,6 +2,7 @@
 
 use super::Place;
 use super::geometry::{Map, apply, shift};
+use super::night::Shot;
 use super::picture::{Picture, write_png8};
 
 /// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
@@ -60,11 +61,11 @@ pub(crate) struct Sky {
 }
 
 /// FWHM of a star, px.
-const FWHM: f64 = 3.0;
+pub(crate) const FWHM: f64 = 3.0;
 /// FWHM over standard deviation of a Gaussian.
 const FWHM_TO_SIGMA: f64 = 2.354_82;
 /// Sky glow and bias, levels.
-const GLOW: f32 = 16.0;
+pub(crate) const GLOW: f32 = 16.0;
 /// Stars outside the first frame, as a share of its sides: later frames see them.
 const MARGIN: f64 = 0.25;
 
@@ -89,27 +90,26 @@ impl Sky {
 
     /// Frame number `k` (it decides the noise) under `map`: pixels of frame 1 to pixels of this frame.
     pub(crate) fn light(&self, map: &Map, k: u64) -> Picture<f32> {
+        self.shoot(&Shot::new(*map, k))
+    }
+
+    /// A frame under the conditions of `shot`.
+    pub(crate) fn shoot(&self, shot: &Shot) -> Picture<f32> {
         let (w, h) = self.size;
         let mut data = vec![GLOW; w * h * 3];
-        let sigma = FWHM / FWHM_TO_SIGMA;
-        let reach = (5.0 * sigma).ceil();
+        let sigma = FWHM * shot.blur / FWHM_TO_SIGMA;
+        let steps = shot.smear.0.hypot(shot.smear.1).ceil() as usize + 1;
         for star in &self.stars {
-            let (x, y) = apply(map, star.x, star.y);
-            let span = |at: f64, side: usize| {
-                let low = (at - reach).max(0.0).ceil() as usize;
-                low..((at + reach).floor() + 1.0).clamp(0.0, side as f64) as usize
-            };
-            let falloff = |d: f64| (-d * d / (2.0 * sigma * sigma)).exp();
-            for py in span(y, h) {
-                for px in span(x, w) {
-                    let value = star.peak * falloff(px as f64 - x) * falloff(py as f64 - y);
-                    for c in 0..3 {
-                        data[(py * w + px) * 3 + c] += (value * star.tint[c]) as f32;
-                    }
-                }
+            let (x, y) = apply(&shot.map, star.x, star.y);
+            let peak = star.peak * shot.clear / (shot.blur * shot.blur) / steps as f64;
+            for step in 0..steps {
+                let along = if steps > 1 { step as f64 / (steps - 1) as f64 - 0.5 } else { 0.0 };
+                let at = (x + along * shot.smear.0, y + along * shot.smear.1);
+                blob(&mut data, self.size, at, sigma, (peak, star.tint));
             }
         }
-        self.expose(data, k)
+        shot.sky(&mut data, self.size);
+        self.expose(data, shot.k)
     }
 
     /// A dark: noise and hot photosites.
@@ -126,6 +126,30 @@ impl Sky {
             data[at] += level;
         }
         Picture::new(self.size.0, self.size.1, 3, data)
+    }
+}
+
+/// Adds a Gaussian blob of this peak and tint around (`x`, `y`).
+fn blob(
+    data: &mut [f32],
+    (w, h): (usize, usize),
+    (x, y): (f64, f64),
+    sigma: f64,
+    (peak, tint): (f64, [f64; 3]),
+) {
+    let reach = (5.0 * sigma).ceil();
+    let span = |at: f64, side: usize| {
+        let low = (at - reach).max(0.0).ceil() as usize;
+        low..((at + reach).floor() + 1.0).clamp(0.0, side as f64) as usize
+    };
+    let falloff = |d: f64| (-d * d / (2.0 * sigma * sigma)).exp();
+    for py in span(y, h) {
+        for px in span(x, w) {
+            let value = peak * falloff(px as f64 - x) * falloff(py as f64 - y);
+            for c in 0..3 {
+                data[(py * w + px) * 3 + c] += (value * tint[c]) as f32;
+            }
+        }
     }
 }
 
