@@ -4,7 +4,7 @@
 use crate::align::grade::{Fault, Grade, Grades, Limits};
 use crate::align::{Glimpse, Pose};
 use crate::frame::{Frame, Pointing};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Exposure times, speeds and gains that differ by less than this share are the same.
 const SAME: f64 = 0.02;
@@ -12,8 +12,12 @@ const SAME: f64 = 0.02;
 const BRIGHTER: f64 = 1.25;
 /// ... with a sky that follows them at least so far (as a power of the factor): through a cloud it does not.
 const SKY_FOLLOWS: f64 = 0.3;
-/// A sky under this share of white does not show what it follows.
+/// A sky under this share of white does not show what it follows: then only a larger factor is no cloud's.
 const DARK_SKY: f64 = 0.004;
+/// See [`DARK_SKY`].
+const MUCH_BRIGHTER: f64 = 1.8;
+/// Factors of two frames of one exposure differ by less than this, natural logarithm.
+const SAME_FACTOR: f64 = 0.1;
 /// Frames whose brightness "usual" is the median of.
 const RECENT: usize = 20;
 /// Stacked frames up to which replacing the reference costs little.
@@ -91,7 +95,7 @@ impl Taken {
 /// A frame that was examined, as the judge sees it.
 pub struct Case<'a> {
     /// Its file.
-    pub path: &'a std::path::Path,
+    pub path: &'a Path,
     /// How it was taken.
     pub taken: Taken,
     /// Its grade; `None` where nothing is aligned.
@@ -111,22 +115,26 @@ pub enum Verdict {
     Scale,
     /// It is rejected for this reason.
     Reject(String),
+    /// Another exposure, rejected for now; see [`Judge::changed`]. The factor, where stars and sky had to tell.
+    Changed(String, Option<f64>),
+    /// Worse than usual, rejected for now; see [`Judge::faulty`].
+    Faulty(String),
     /// It fits no stack: rejected, unless those like it make a new target; see [`Judge::stranger`].
     Stranger(String),
     /// A new stack begins with it, for this reason.
     Restart(String),
 }
 
-/// What strangers come to.
+/// What frames in a row that are not stacked come to.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Strangers {
+pub enum Row {
     /// Nothing yet.
     Wait,
     /// They are right, the reference is not: the stack begins again with them, these files first.
     Replace(Vec<PathBuf>),
-    /// A new target: a new stack begins with these files.
-    NewTarget(Vec<PathBuf>),
-    /// A new target, and nobody asked for a new stack.
+    /// A new target, or another exposure: a new stack begins with these files.
+    Restart(Vec<PathBuf>),
+    /// It lasts, so many frames by now, and nobody asked for a new stack.
     Warn(usize),
 }
 
@@ -142,12 +150,15 @@ pub struct Judge {
     gains: Vec<f64>,
     /// Frames in a row that fit each other but not the stack.
     strangers: Vec<(PathBuf, Glimpse)>,
-    /// Frames in a row that make the reference look bad.
+    /// Frames that make the reference look bad, with none that does not between them.
     better: Vec<PathBuf>,
+    /// Frames in a row that are worse than usual, and alike.
+    faulty: Vec<(PathBuf, Glimpse)>,
+    /// Frames in a row of another exposure, with the factor where there is no header.
+    changed: Vec<(PathBuf, Option<f64>)>,
     stacked: usize,
     replaced: usize,
     warned: bool,
-    changed: usize,
 }
 
 impl Judge {
@@ -167,7 +178,8 @@ impl Judge {
             stacked: 0,
             replaced: 0,
             warned: false,
-            changed: 0,
+            faulty: Vec::new(),
+            changed: Vec::new(),
         }
     }
 
@@ -189,23 +201,28 @@ impl Judge {
         };
         let fault = self.grades.fault(grade, &self.rules.limits);
         let change = if self.stacked > 0 { self.change(case, grade) } else { None };
+        let known = change.as_ref().is_some_and(|(_, factor)| factor.is_none());
+        let lost = case.pose.is_err() && case.shows && self.stacked > 0;
         match (case.pose, fault, change) {
-            (_, Some(Fault::Shape(why)), _) => Verdict::Reject(why),
-            (_, _, Some(why)) if self.rules.on_change == OnChange::Restart && case.shows => {
+            (_, Some(Fault::Limit(why)), _) => Verdict::Reject(why),
+            (_, None | Some(Fault::Stars(_)), Some((why, _)))
+                if known && self.rules.on_change == OnChange::Restart && case.shows =>
+            {
                 Verdict::Restart(why)
             }
-            // A shorter exposure shows fewer stars.
-            (_, _, Some(why)) if self.rules.on_change == OnChange::Reject => Verdict::Reject(why),
-            (Ok(_), None, Some(_)) => Verdict::Scale,
-            (Ok(_), Some(Fault::Stars(_)), Some(_)) if self.rules.limits.min_stars.is_none() => {
-                Verdict::Scale
-            }
-            (_, Some(fault), _) => Verdict::Reject(fault.reason()),
-            (Err(_), None, None) if self.moved(case) => {
+            (Err(_), None, _) if self.moved(case) => {
                 Verdict::Restart("the telescope moved to a new target".into())
             }
-            (Err(why), None, _) if case.shows && self.stacked > 0 => Verdict::Stranger(why.clone()),
-            (Err(why), None, _) => Verdict::Reject(why.clone()),
+            // Another field, whatever else: those that follow will tell.
+            (Err(why), None, None) if lost => Verdict::Stranger(why.clone()),
+            (Err(_), _, Some((why, _))) if lost => Verdict::Stranger(why),
+            (Err(_), Some(fault), None) if lost => Verdict::Stranger(fault.reason()),
+            (_, Some(Fault::Shape(why)), _) => Verdict::Faulty(why),
+            // A shorter exposure shows fewer stars.
+            (Ok(_), _, Some(_)) if self.rules.on_change == OnChange::Scale => Verdict::Scale,
+            (_, _, Some((why, factor))) => Verdict::Changed(why, factor),
+            (_, Some(fault), None) => Verdict::Faulty(fault.reason()),
+            (Err(why), None, None) => Verdict::Reject(why.clone()),
             (Ok(_), None, None) => Verdict::Stack,
         }
     }
@@ -216,10 +233,10 @@ impl Judge {
         self.rules.restart && case.shows && apart.is_some_and(|deg| deg > NEW_TARGET_DEG)
     }
 
-    /// How a frame's exposure differs from the stack's, by its header, else by its stars and sky.
-    fn change(&self, case: &Case, grade: &Grade) -> Option<String> {
+    /// How a frame's exposure differs from the stack's, by its header, else by its stars and sky (with the factor).
+    fn change(&self, case: &Case, grade: &Grade) -> Option<(String, Option<f64>)> {
         if let Some(known) = case.taken.change(&self.stack) {
-            return known;
+            return known.map(|why| (why, None));
         }
         let pose = case.pose.as_ref().ok()?;
         let mut gains: Vec<f32> = self.gains.iter().map(|g| *g as f32).collect();
@@ -229,21 +246,22 @@ impl Judge {
             return None;
         }
         let sky = self.grades.usual(|g| g.background).unwrap_or(0.0);
-        let seen = sky > DARK_SKY * self.white;
+        let (seen, of) = (sky > DARK_SKY * self.white, "times as bright as in the stack's frames");
+        if !seen {
+            let much = factor.ln().abs() >= MUCH_BRIGHTER.ln();
+            return much.then(|| (format!("exposure changed: stars are {factor:.2} {of}"), Some(factor)));
+        }
         let follows = (grade.background.max(1e-6) / sky.max(1e-6)).ln() / factor.ln() >= SKY_FOLLOWS;
-        (!seen || follows).then(|| {
-            format!(
-                "exposure changed: stars and sky are {factor:.2} times as bright as in the stack's frames"
-            )
-        })
+        follows.then(|| (format!("exposure changed: stars and sky are {factor:.2} {of}"), Some(factor)))
     }
 
     /// A frame was stacked; `scaled` to the stack's levels. Gives the files to begin again with, where it shows that the
     /// reference is bad.
     pub fn stacked(&mut self, case: &Case, pose: &Pose, scaled: bool) -> Option<Vec<PathBuf>> {
         self.stacked += 1;
-        self.changed = 0;
+        self.changed.clear();
         self.strangers.clear();
+        self.faulty.clear();
         self.gains.push(if scaled { 1.0 } else { pose.gain });
         if self.gains.len() > RECENT {
             self.gains.remove(0);
@@ -279,35 +297,66 @@ impl Judge {
         enough.then(|| std::mem::take(&mut self.better))
     }
 
-    /// A frame was rejected for its exposure; true where it is time to say that the camera has changed for good.
-    pub fn changed(&mut self) -> bool {
-        self.changed += 1;
-        self.changed == self.rules.new_target
+    /// A frame has another exposure.
+    pub fn changed(&mut self, path: &Path, factor: Option<f64>) -> Row {
+        let alike = |a: Option<f64>, b: Option<f64>| match (a, b) {
+            (Some(a), Some(b)) => (a / b).ln().abs() < SAME_FACTOR,
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        if self.changed.last().is_some_and(|(_, last)| !alike(*last, factor)) {
+            self.changed.clear();
+        }
+        self.changed.push((path.to_owned(), factor));
+        let count = self.changed.len();
+        let paths = || self.changed.iter().map(|(p, _)| p.clone()).collect();
+        if self.rules.on_change == OnChange::Restart {
+            return if count >= WITNESSES { Row::Restart(paths()) } else { Row::Wait };
+        }
+        self.young(count, WITNESSES).then(|| Row::Replace(paths())).unwrap_or_else(|| self.lasts(count))
+    }
+
+    /// A frame is worse than usual; `glimpse` is what is kept of it.
+    pub fn faulty(&mut self, path: &Path, glimpse: Glimpse) -> Row {
+        if self.faulty.last().is_some_and(|(_, last)| !last.resembles(&glimpse, self.size)) {
+            self.faulty.clear();
+        }
+        self.faulty.push((path.to_owned(), glimpse));
+        let count = self.faulty.len();
+        if self.young(count, self.rules.new_target) {
+            return Row::Replace(self.faulty.iter().map(|(p, _)| p.clone()).collect());
+        }
+        self.lasts(count)
     }
 
     /// A frame fits no stack; `glimpse` is what is kept of it.
-    pub fn stranger(&mut self, path: &std::path::Path, glimpse: Glimpse) -> Strangers {
+    pub fn stranger(&mut self, path: &Path, glimpse: Glimpse) -> Row {
         if self.strangers.last().is_some_and(|(_, last)| !last.resembles(&glimpse, self.size)) {
             self.strangers.clear();
         }
         self.strangers.push((path.to_owned(), glimpse));
         let count = self.strangers.len();
         let paths = || self.strangers.iter().map(|(p, _)| p.clone()).collect();
-        let young = self.stacked < YOUNG && count > self.stacked && count >= WITNESSES;
-        if young && self.replaced < REPLACEMENTS {
-            return Strangers::Replace(paths());
+        if self.young(count, WITNESSES) {
+            return Row::Replace(paths());
         }
-        if count < self.rules.new_target {
-            return Strangers::Wait;
+        if self.rules.restart && count >= self.rules.new_target {
+            return Row::Restart(paths());
         }
-        if self.rules.restart {
-            return Strangers::NewTarget(paths());
-        }
-        if self.warned {
-            return Strangers::Wait;
+        self.lasts(count)
+    }
+
+    /// Whether the stack is so young that `count` frames, `least` at least, outweigh it.
+    fn young(&self, count: usize, least: usize) -> bool {
+        self.stacked < YOUNG && count > self.stacked && count >= least && self.replaced < REPLACEMENTS
+    }
+
+    /// Whether it is time to say that this lasts: once a stack.
+    fn lasts(&mut self, count: usize) -> Row {
+        if self.warned || count < self.rules.new_target {
+            return Row::Wait;
         }
         self.warned = true;
-        Strangers::Warn(count)
+        Row::Warn(count)
     }
 }
 

@@ -175,6 +175,18 @@ fn ratio(then: &Channel, now: &Channel, inside: &[bool]) -> Option<(f64, f64, f6
         let mut v: Vec<f32> = clear.iter().map(|&k| f(k) as f32).collect();
         f64::from(median(&mut v))
     };
-    let gain = middle(&|k| then.fluxes[k].flux / now.fluxes[k].flux);
+    // The median by brightness: what a sky that is cut off at black does to faint stars weighs little.
+    let mut ratios: Vec<(f64, f64)> =
+        clear.iter().map(|&k| (then.fluxes[k].flux / now.fluxes[k].flux, then.fluxes[k].flux)).collect();
+    ratios.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let half = ratios.iter().map(|r| r.1).sum::<f64>() / 2.0;
+    let mut sum = 0.0;
+    let gain = ratios
+        .iter()
+        .find(|r| {
+            sum += r.1;
+            sum >= half
+        })?
+        .0;
     Some((gain, middle(&|k| then.skies[k]), middle(&|k| now.skies[k])))
 }

@@ -34,6 +34,8 @@ struct Run<'a, B: Backend> {
     spare: Vec<u32>,
     /// Pictures of finished stacks.
     kept: Vec<PathBuf>,
+    /// A finished stack could not be written: the one at hand goes on to the end.
+    stuck: bool,
     stop: &'a AtomicBool,
     /// From the first stacked frame's pixels to those that given poses refer to, and the stack that those belong to.
     base: Option<Placed>,
@@ -83,6 +85,7 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
         again: VecDeque::new(),
         spare: Vec::new(),
         kept: Vec::new(),
+        stuck: false,
         base: None,
         backend: Some(backend),
         master,
@@ -91,7 +94,7 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
         timings,
     };
     let mut decoder = Decoder::new(lights, threads(), buffers);
-    // What is decided again was stacked before: it is not lost to Ctrl-C.
+    // What is decided again may have been stacked before: it is not lost to Ctrl-C.
     while !stop.load(Ordering::Relaxed) || !run.again.is_empty() {
         if let Some(path) = run.again.pop_front() {
             let buffer = std::mem::take(&mut run.spare);

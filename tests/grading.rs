@@ -69,7 +69,6 @@ fn bad_frames_are_rejected_and_leave_no_trace() {
 
 /// Promise: stars smeared to 12 px by a mount that does not follow are called trailed.
 #[test]
-#[ignore = "a long trail is called blurred: its FWHM is looked at first, the mean of both axes"]
 fn a_long_trail_is_called_trailed() {
     let sky = sky();
     let maps = drift(4, SIZE, 74);

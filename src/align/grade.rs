@@ -12,7 +12,7 @@ const RECENT: usize = 20;
 const STARS: f64 = 0.3;
 /// With fewer usual stars than this, a share of them says nothing.
 const LEAST_STARS: f64 = 4.0;
-/// A frame whose stars are so much wider than usual is blurred: seeing alone makes 1.3.
+/// A frame whose stars are so much wider than usual (their short axis) is blurred: seeing alone makes 1.3.
 const FWHM: f64 = 1.6;
 /// A frame whose stars are so much longer than usual is trailed ...
 const ELONGATION: f64 = 1.6;
@@ -77,6 +77,8 @@ pub enum Fault {
     Shape(String),
     /// Too few stars: a cloud, or an exposure that is much shorter.
     Stars(String),
+    /// Beyond a limit that the user set.
+    Limit(String),
 }
 
 impl Fault {
@@ -84,7 +86,7 @@ impl Fault {
     #[must_use]
     pub fn reason(self) -> String {
         match self {
-            Fault::Shape(why) | Fault::Stars(why) => why,
+            Fault::Shape(why) | Fault::Stars(why) | Fault::Limit(why) => why,
         }
     }
 }
@@ -117,17 +119,15 @@ impl Grades {
         if limits.accept_all {
             return None;
         }
-        self.shape(g, limits).map(Fault::Shape).or_else(|| self.stars(g, limits).map(Fault::Stars))
+        let limit = beyond(g, limits).map(Fault::Limit);
+        limit.or_else(|| self.shape(g).map(Fault::Shape)).or_else(|| self.stars(g).map(Fault::Stars))
     }
 
-    fn shape(&self, g: &Grade, limits: &Limits) -> Option<String> {
-        if let Some(most) = limits.max_fwhm.filter(|most| g.fwhm > *most) {
-            return Some(format!("blurred: FWHM {:.1} px, --max-fwhm {most}", g.fwhm));
-        }
-        if let Some(most) = limits.max_elongation.filter(|most| g.elongation > *most) {
-            return Some(format!("trailed: elongation {:.2}, --max-elongation {most}", g.elongation));
-        }
-        if let Some(usual) = self.usual(|g| g.fwhm).filter(|usual| g.fwhm > FWHM * usual) {
+    fn shape(&self, g: &Grade) -> Option<String> {
+        // The short axis: a trail is long, not wide.
+        let wide = |g: &Grade| g.fwhm / g.elongation.max(1.0).sqrt();
+        if let Some(usual) = self.usual(wide).filter(|usual| wide(g) > FWHM * usual) {
+            let usual = self.usual(|g| g.fwhm).unwrap_or(usual);
             return Some(format!("blurred: FWHM {:.1} px, the stack's frames have {usual:.1}", g.fwhm));
         }
         let long = |usual: &f64| g.elongation > ELONGATION * usual && g.elongation > ROUND;
@@ -136,15 +136,24 @@ impl Grades {
         })
     }
 
-    fn stars(&self, g: &Grade, limits: &Limits) -> Option<String> {
-        if let Some(least) = limits.min_stars.filter(|least| g.stars < *least) {
-            return Some(format!("too few stars: {}, --min-stars {least}", g.stars));
-        }
+    fn stars(&self, g: &Grade) -> Option<String> {
         let few = |usual: &f64| *usual >= LEAST_STARS && (g.stars as f64) < STARS * usual;
         self.usual(|g| g.stars as f64)
             .filter(few)
             .map(|usual| format!("too few stars (cloud?): {}, the stack's frames have {usual:.0}", g.stars))
     }
+}
+
+/// Which limit of the user's a frame is beyond.
+fn beyond(g: &Grade, limits: &Limits) -> Option<String> {
+    if let Some(most) = limits.max_fwhm.filter(|most| g.fwhm > *most) {
+        return Some(format!("blurred: FWHM {:.1} px, --max-fwhm {most}", g.fwhm));
+    }
+    if let Some(most) = limits.max_elongation.filter(|most| g.elongation > *most) {
+        return Some(format!("trailed: elongation {:.2}, --max-elongation {most}", g.elongation));
+    }
+    let least = limits.min_stars.filter(|least| g.stars < *least)?;
+    Some(format!("too few stars: {}, --min-stars {least}", g.stars))
 }
 
 #[cfg(test)]

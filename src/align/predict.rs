@@ -81,7 +81,9 @@ impl History {
         let usual = std::array::from_fn(|k| {
             let mut v: Vec<f64> = steps.iter().map(|s| s[k]).collect();
             v.sort_by(f64::total_cmp);
-            (v[(v.len() - 1) / 2] + v[v.len() / 2]) / 2.0
+            // Of the two in the middle the one that moves less: two steps, of which one is a bump.
+            let (low, high) = (v[(v.len() - 1) / 2], v[v.len() / 2]);
+            if (low - IDENTITY[k]).abs() <= (high - IDENTITY[k]).abs() { low } else { high }
         });
         compose(&compose(&to, &compose(&usual, &back)), &self.last())
     }

@@ -15,6 +15,10 @@ const STAR_FILL: f64 = 0.6;
 const STRUCTURE: f64 = 1.6;
 /// Tiles with structure that a star field may have: so many, and so many for each star.
 const SCENE: (usize, usize) = (50, 16);
+/// A frame with structure in this share of its tiles is a scene, unless it is a crowded field ...
+const FULL: f64 = 0.15;
+/// ... where there are no more tiles with structure than so many for each star.
+const CROWDED: usize = 6;
 /// Smallest noise that is believed, gray units: frames without any noise (synthetic ones) have some structure.
 const NOISE_FLOOR: f64 = 8.0;
 /// Cells of the grid that spreads the choice over the frame, so that the corners hold a homography.
@@ -53,7 +57,10 @@ pub struct Field {
 pub fn choose(list: &StarList, table: &[Tile], sky: &Background, (w, h): (usize, usize)) -> Field {
     let gradients = gradients(table, sky, w, h);
     // A scene has structure all over, and few of its blobs pass for stars.
-    if list.is_field() && gradients.len() <= SCENE.0 + SCENE.1 * list.count {
+    let tiles = table.len();
+    let scene = gradients.len() > SCENE.0 + SCENE.1 * list.count
+        || gradients.len() as f64 > FULL * tiles as f64 && gradients.len() > CROWDED * list.count;
+    if list.is_field() && !scene {
         let spot =
             |s: &Star| Spot { x: s.x.round() as i32, y: s.y.round() as i32, score: s.snr, noise: sky.noise };
         let near = |s: &Spot| inner(s.x.max(0) as usize, s.y.max(0) as usize, w, h);

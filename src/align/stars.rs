@@ -296,8 +296,9 @@ const FIELD: usize = 3;
 const SIZES: (f64, f64) = (0.55, 2.0);
 /// Longer than this is a piece of a line (a satellite, a plane), or of a trailed frame.
 const LINE: f64 = 4.0;
-/// Pieces of a line have this share of the others on it: trailed stars are parallel, but elsewhere.
-const ON_LINE: f64 = 0.25;
+/// Pieces of a line have this share of the others on it, with several lines in the frame; of trailed stars, which are
+/// parallel but elsewhere, chance puts 0.04 there.
+const ON_LINE: f64 = 0.1;
 /// How far from a line its pieces lie: px, and as a share of the distance along it.
 const LINE_WIDTH: (f64, f64) = (4.0, 0.03);
 
@@ -358,7 +359,7 @@ fn without_lines(stars: &[Star]) -> Vec<Star> {
             (dy * cos - dx * sin).abs() <= LINE_WIDTH.0 + LINE_WIDTH.1 * (dx * cos + dy * sin).abs()
         });
         // It lies on its own line itself.
-        (hits.count() - 1) as f64 >= ON_LINE * (long.len() - 1).max(1) as f64
+        (hits.count() - 1) as f64 >= (ON_LINE * (long.len() - 1) as f64).max(1.0)
     };
     stars.iter().filter(|s| s.elongation <= LINE || !on_line(s)).copied().collect()
 }

@@ -3,7 +3,6 @@
 use super::*;
 use crate::align::motion::IDENTITY;
 use crate::align::stars::Star;
-use std::path::Path;
 
 fn rules() -> Rules {
     Rules { limits: Limits::default(), on_change: OnChange::Reject, new_target: 3, restart: false }
@@ -69,11 +68,11 @@ fn headers_tell_an_exposure_that_changed() {
     let found = pose(0.5);
     let frame = case("x", Grade { background: 8.0, ..good() }, other, &found);
     let why = "exposure changed: ISO 3200, the stack has ISO 6400";
-    assert_eq!(night(OnChange::Reject).verdict(&frame), Verdict::Reject(why.into()));
+    assert_eq!(night(OnChange::Reject).verdict(&frame), Verdict::Changed(why.into(), None));
     assert_eq!(night(OnChange::Scale).verdict(&frame), Verdict::Scale);
     assert_eq!(night(OnChange::Restart).verdict(&frame), Verdict::Restart(why.into()));
     let both = case("x", good(), taken(Some(5.0), Some(3200.0)), &found);
-    let Verdict::Reject(why) = night(OnChange::Reject).verdict(&both) else { panic!("rejected") };
+    let Verdict::Changed(why, None) = night(OnChange::Reject).verdict(&both) else { panic!("rejected") };
     assert_eq!(why, "exposure changed: 5 s, ISO 3200, the stack has 10 s, ISO 6400");
     // The header has the last word: a cloud that dims the stars is no exposure.
     let same = case("x", Grade { background: 8.0, ..good() }, stack, &found);
@@ -87,38 +86,38 @@ fn without_a_header_stars_and_sky_tell() {
         let found = pose(gain);
         night.verdict(&case("x", Grade { background, ..good() }, Taken::default(), &found))
     };
-    let Verdict::Reject(why) = verdict(0.49, 9.0) else { panic!("rejected") };
+    let Verdict::Changed(why, Some(0.49)) = verdict(0.49, 9.0) else { panic!("rejected") };
     assert_eq!(why, "exposure changed: stars and sky are 0.49 times as bright as in the stack's frames");
-    assert!(matches!(verdict(2.0, 30.0), Verdict::Reject(_)));
+    assert!(matches!(verdict(2.0, 30.0), Verdict::Changed(_, _)));
     assert_eq!(verdict(0.6, 17.0), Verdict::Stack, "a thin cloud dims stars, not the sky");
     assert_eq!(verdict(1.1, 17.0), Verdict::Stack);
     // Fewer stars are what a shorter exposure shows.
     let found = pose(0.2);
     let short = case("x", Grade { stars: 20, background: 4.0, ..good() }, Taken::default(), &found);
-    let Verdict::Reject(why) = night.verdict(&short) else { panic!("rejected") };
+    let Verdict::Changed(why, _) = night.verdict(&short) else { panic!("rejected") };
     assert!(why.starts_with("exposure changed"), "{why}");
 }
 
 #[test]
 fn strangers_that_agree_are_a_new_target() {
     let mut night = night(rules(), 10, Taken::default());
-    assert_eq!(night.stranger(Path::new("a"), glimpse(1)), Strangers::Wait);
-    assert_eq!(night.stranger(Path::new("b"), glimpse(2)), Strangers::Wait, "they do not agree");
-    assert_eq!(night.stranger(Path::new("c"), glimpse(2)), Strangers::Wait);
-    assert_eq!(night.stranger(Path::new("d"), glimpse(2)), Strangers::Warn(3));
-    assert_eq!(night.stranger(Path::new("e"), glimpse(2)), Strangers::Wait, "one warning");
+    assert_eq!(night.stranger(Path::new("a"), glimpse(1)), Row::Wait);
+    assert_eq!(night.stranger(Path::new("b"), glimpse(2)), Row::Wait, "they do not agree");
+    assert_eq!(night.stranger(Path::new("c"), glimpse(2)), Row::Wait);
+    assert_eq!(night.stranger(Path::new("d"), glimpse(2)), Row::Warn(3));
+    assert_eq!(night.stranger(Path::new("e"), glimpse(2)), Row::Wait, "one warning");
     let mut night = self::night(Rules { restart: true, new_target: 2, ..rules() }, 10, Taken::default());
-    assert_eq!(night.stranger(Path::new("a"), glimpse(1)), Strangers::Wait);
+    assert_eq!(night.stranger(Path::new("a"), glimpse(1)), Row::Wait);
     let paths = vec![PathBuf::from("a"), PathBuf::from("b")];
-    assert_eq!(night.stranger(Path::new("b"), glimpse(1)), Strangers::NewTarget(paths));
+    assert_eq!(night.stranger(Path::new("b"), glimpse(1)), Row::Restart(paths));
 }
 
 #[test]
 fn a_stacked_frame_ends_the_row_of_strangers() {
     let mut night = night(rules(), 10, Taken::default());
     for _ in 0..5 {
-        assert_eq!(night.stranger(Path::new("a"), glimpse(1)), Strangers::Wait);
-        assert_eq!(night.stranger(Path::new("b"), glimpse(1)), Strangers::Wait);
+        assert_eq!(night.stranger(Path::new("a"), glimpse(1)), Row::Wait);
+        assert_eq!(night.stranger(Path::new("b"), glimpse(1)), Row::Wait);
         let found = pose(1.0);
         night.stacked(&case("good", good(), Taken::default(), &found), found.as_ref().expect("pose"), false);
     }
@@ -127,17 +126,17 @@ fn a_stacked_frame_ends_the_row_of_strangers() {
 #[test]
 fn a_young_stack_gives_way_to_what_follows_it() {
     let mut one = night(rules(), 1, Taken::default());
-    assert_eq!(one.stranger(Path::new("a"), glimpse(1)), Strangers::Wait);
+    assert_eq!(one.stranger(Path::new("a"), glimpse(1)), Row::Wait);
     let paths = vec![PathBuf::from("a"), PathBuf::from("b")];
-    assert_eq!(one.stranger(Path::new("b"), glimpse(1)), Strangers::Replace(paths));
+    assert_eq!(one.stranger(Path::new("b"), glimpse(1)), Row::Replace(paths));
     // Not for ever: two fields that take turns.
     for _ in 0..REPLACEMENTS {
         one.restart(true);
     }
     let found = pose(1.0);
     one.stacked(&case("good", good(), Taken::default(), &found), found.as_ref().expect("pose"), false);
-    assert_eq!(one.stranger(Path::new("a"), glimpse(1)), Strangers::Wait);
-    assert_eq!(one.stranger(Path::new("b"), glimpse(1)), Strangers::Wait);
+    assert_eq!(one.stranger(Path::new("a"), glimpse(1)), Row::Wait);
+    assert_eq!(one.stranger(Path::new("b"), glimpse(1)), Row::Wait);
 }
 
 #[test]
@@ -170,4 +169,67 @@ fn a_telescope_that_moved_is_believed_at_once() {
     assert!(matches!(night(true).verdict(&moved), Verdict::Restart(_)));
     assert!(matches!(night(false).verdict(&moved), Verdict::Stranger(_)));
     assert!(matches!(night(true).verdict(&case("x", good(), at(10.1), &lost)), Verdict::Stranger(_)));
+}
+
+#[test]
+fn a_dark_sky_says_nothing_of_exposures() {
+    let mut night = judge(rules());
+    let dark = Grade { background: 0.5, ..good() };
+    for _ in 0..4 {
+        let found = pose(1.0);
+        night.stacked(&case("good", dark, Taken::default(), &found), found.as_ref().expect("pose"), false);
+    }
+    let verdict = |gain| {
+        let found = pose(gain);
+        night.verdict(&case("x", dark, Taken::default(), &found))
+    };
+    assert_eq!(verdict(0.7), Verdict::Stack, "a cloud");
+    let Verdict::Changed(why, _) = verdict(0.5) else { panic!("rejected") };
+    assert!(!why.contains("sky"), "{why}");
+}
+
+#[test]
+fn without_a_header_two_frames_must_agree_on_a_restart() {
+    let on_change = OnChange::Restart;
+    let mut night = night(Rules { on_change, ..rules() }, 6, Taken::default());
+    assert_eq!(night.changed(Path::new("a"), Some(0.5)), Row::Wait);
+    assert_eq!(night.changed(Path::new("b"), Some(0.7)), Row::Wait, "a cloud that comes and goes");
+    assert_eq!(night.changed(Path::new("c"), Some(0.71)), Row::Restart(vec!["b".into(), "c".into()]));
+}
+
+#[test]
+fn a_first_frame_of_another_exposure_gives_way() {
+    let mut one = night(rules(), 1, taken(Some(40.0), None));
+    assert_eq!(one.changed(Path::new("a"), None), Row::Wait);
+    assert_eq!(one.changed(Path::new("b"), None), Row::Replace(vec!["a".into(), "b".into()]));
+    let mut old = night(rules(), 9, taken(Some(40.0), None));
+    let rows: Vec<Row> = (0..5).map(|_| old.changed(Path::new("a"), None)).collect();
+    assert_eq!(rows, [Row::Wait, Row::Wait, Row::Warn(3), Row::Wait, Row::Wait], "said once");
+}
+
+#[test]
+fn frames_that_stay_worse_than_the_first_replace_it_or_are_spoken_of() {
+    // Satellites passed for stars in the first frame.
+    let rich = Grade { stars: 900, ..good() };
+    let found = pose(1.0);
+    let mut judge = judge(rules());
+    judge.stacked(&case("rich", rich, Taken::default(), &found), found.as_ref().expect("pose"), false);
+    let frame = case("x", good(), Taken::default(), &found);
+    assert!(matches!(judge.verdict(&frame), Verdict::Faulty(_)));
+    assert_eq!(judge.faulty(Path::new("a"), glimpse(1)), Row::Wait);
+    assert_eq!(judge.faulty(Path::new("b"), glimpse(1)), Row::Wait);
+    assert!(matches!(judge.faulty(Path::new("c"), glimpse(1)), Row::Replace(files) if files.len() == 3));
+    let mut old = night(rules(), 9, Taken::default());
+    let rows: Vec<Row> = (0..4).map(|_| old.faulty(Path::new("a"), glimpse(1))).collect();
+    assert_eq!(rows, [Row::Wait, Row::Wait, Row::Warn(3), Row::Wait]);
+}
+
+#[test]
+fn another_field_is_another_field_whatever_its_exposure_or_its_stars() {
+    let lost = Err("no alignment found".to_owned());
+    let night = night(rules(), 6, taken(Some(10.0), None));
+    let other = case("x", Grade { stars: 20, ..good() }, taken(Some(5.0), None), &lost);
+    assert!(matches!(night.verdict(&other), Verdict::Stranger(why) if why.starts_with("exposure changed")));
+    let poor = case("x", Grade { stars: 20, ..good() }, taken(Some(10.0), None), &lost);
+    assert!(matches!(night.verdict(&poor), Verdict::Stranger(why) if why.starts_with("too few stars")));
 }

@@ -1,19 +1,20 @@
 //! One frame after another: examined, judged, stacked or rejected; new stacks and replaced references.
 
 use super::{Night, Run, elapsed, reason};
-use crate::align::Pose;
 use crate::align::grade::Grade;
 use crate::align::motion::{IDENTITY, Mat3, compose, inverse};
+use crate::align::{Glimpse, Pose};
 use crate::backend::Backend;
 use crate::engine::Examined;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Orientation};
 use crate::inputs;
-use crate::judge::{Case, Strangers, Taken, Verdict};
+use crate::judge::{Case, Row, Taken, Verdict};
 use crate::outputs::{self, Label};
 use crate::photometry::Tone;
 use crate::record::{self, About};
 use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -113,15 +114,41 @@ impl<B: Backend> Run<'_, B> {
             Verdict::Stack => self.accept(seen, false),
             Verdict::Scale => self.accept(seen, true),
             Verdict::Restart(why) => self.restart(seen, &why),
-            Verdict::Reject(why) => {
-                if why.starts_with("exposure changed") && night.judge.changed() {
-                    self.report.warn(&format!(
-                        "{why}, and so in the last frames: stack them with --on-change scale or restart"
-                    ));
-                }
-                self.reject(&seen, &why)
+            Verdict::Reject(why) => self.reject(&seen, &why),
+            Verdict::Changed(why, factor) => {
+                let row = night.judge.changed(seen.path, factor);
+                let also = "frames in a row have another exposure than the stack: \
+                            stack them with --on-change scale or restart";
+                self.in_a_row(&seen, &why, (row, also, "the first frame has another exposure"))
             }
-            Verdict::Stranger(why) => self.stranger(&seen, &why),
+            Verdict::Faulty(why) => {
+                let glimpse = Self::glimpse(night, &seen)?;
+                let row = glimpse.map_or(Row::Wait, |g| night.judge.faulty(seen.path, g));
+                let also = "frames in a row are worse than the stack's: stack them with --accept-all";
+                self.in_a_row(
+                    &seen,
+                    &why,
+                    (row, also, "those that follow the first frame are alike, and unlike it"),
+                )
+            }
+            Verdict::Stranger(why) => {
+                let glimpse = Self::glimpse(night, &seen)?;
+                let row = glimpse.map_or(Row::Wait, |g| night.judge.stranger(seen.path, g));
+                let also = "frames in a row show another field than the stack: \
+                            stack a new target with --restart-on-new-target";
+                self.in_a_row(
+                    &seen,
+                    &why,
+                    (row, also, "the first frame shows another field than those that follow"),
+                )
+            }
+        }
+    }
+
+    fn glimpse(night: &mut Night<B>, seen: &Seen) -> Result<Option<Glimpse>> {
+        match &seen.examined.view {
+            Some(view) => night.engine.glimpse(view),
+            None => Ok(None),
         }
     }
 
@@ -204,30 +231,24 @@ impl<B: Backend> Run<'_, B> {
         self.outlive(written)
     }
 
-    /// A frame that fits no stack: rejected, unless those like it are right.
-    fn stranger(&mut self, seen: &Seen, why: &str) -> Result<()> {
-        self.reject(seen, why)?;
-        let Some(night) = &mut self.night else { return Ok(()) };
-        let Some(view) = &seen.examined.view else { return Ok(()) };
-        let Some(glimpse) = night.engine.glimpse(view)? else { return Ok(()) };
-        match night.judge.stranger(seen.path, glimpse) {
-            Strangers::Wait => Ok(()),
-            Strangers::Warn(count) => {
-                self.report.warn(&format!(
-                    "{count} frames in a row show another field than the stack: \
-                     stack a new target with --restart-on-new-target"
-                ));
+    /// Rejects a frame, and does what the frames in a row come to: `lasts` is said where nothing else is done, `why` of a
+    /// reference that is replaced.
+    fn in_a_row(&mut self, seen: &Seen, reason: &str, (row, lasts, why): (Row, &str, &str)) -> Result<()> {
+        self.reject(seen, reason)?;
+        match row {
+            Row::Wait => Ok(()),
+            Row::Warn(count) => {
+                self.report.warn(&format!("{count} {lasts}"));
                 Ok(())
             }
-            Strangers::Replace(files) => {
+            Row::Replace(files) => {
                 let rejected = files.len();
-                self.replace(files, rejected, "the first frame shows another field than those that follow")
+                self.replace(files, rejected, why)
             }
-            Strangers::NewTarget(files) => {
-                let why = format!("a new target: {} frames in a row", files.len());
-                if self.finish_stack(&why)? {
+            Row::Restart(files) => {
+                if self.finish_stack(&format!("{reason}: {} frames in a row", files.len()))? {
                     self.report.again(0, files.len());
-                    self.again = files.into();
+                    self.queue(files.into_iter());
                 }
                 Ok(())
             }
@@ -246,8 +267,16 @@ impl<B: Backend> Run<'_, B> {
         self.report.again(stacked, rejected);
         self.report
             .event("replaced", json!({ "stack": self.number, "why": why, "reference": better.first() }));
-        self.again = better.into_iter().chain(others).collect();
+        self.queue(better.into_iter().chain(others));
         Ok(())
+    }
+
+    /// Decides these files again, before those that are still to be decided again.
+    fn queue(&mut self, files: impl Iterator<Item = PathBuf>) {
+        let mut queue: VecDeque<PathBuf> = files.collect();
+        let rest = std::mem::take(&mut self.again);
+        queue.extend(rest.into_iter().filter(|p| !queue.contains(p)).collect::<Vec<_>>());
+        self.again = queue;
     }
 
     /// A new stack begins with this frame.
@@ -262,7 +291,7 @@ impl<B: Backend> Run<'_, B> {
     /// Writes the finished stack under its number; the next one begins empty. False where it could not be written: then
     /// it goes on, for nothing that is stacked may be lost.
     fn finish_stack(&mut self, why: &str) -> Result<bool> {
-        let Some(night) = &mut self.night else { return Ok(false) };
+        let Some(night) = self.night.as_mut().filter(|_| !self.stuck) else { return Ok(false) };
         let label = Some(self.number);
         let written = self.timings.host("write", || {
             outputs::write_all(&mut night.engine, self.config, &night.methods, night.orientation, label)
@@ -282,6 +311,14 @@ impl<B: Backend> Run<'_, B> {
                 Ok(true)
             }
             Err(e @ Error::Io { .. }) => {
+                // Half of the pictures would only take the room of those at the end.
+                let label = Label { stack: label, count: None };
+                for (method, format) in
+                    night.methods.iter().flat_map(|m| self.config.formats.iter().map(move |f| (*m, *f)))
+                {
+                    let _ = std::fs::remove_file(outputs::path(self.config, method, format, label));
+                }
+                self.stuck = true;
                 self.outlive(Err(e))?;
                 Ok(false)
             }
