@@ -18,7 +18,7 @@ const SCENE: (usize, usize) = (50, 16);
 /// A frame with structure in this share of its tiles is a scene, unless it is a crowded field ...
 const FULL: f64 = 0.15;
 /// ... where there are no more tiles with structure than so many for each star.
-const CROWDED: usize = 6;
+const CROWDED: usize = 3;
 /// Smallest noise that is believed, gray units: frames without any noise (synthetic ones) have some structure.
 const NOISE_FLOOR: f64 = 8.0;
 /// Cells of the grid that spreads the choice over the frame, so that the corners hold a homography.

@@ -290,6 +290,8 @@ const CLEAREST: usize = 96;
 const ALIKE: f64 = 0.3;
 /// In a star field at least this share of the clearest is alike.
 const FIELD_SHARE: f64 = 0.55;
+/// Wider stars do not fit the patches that alignment cuts out, and are more likely craters: a scene serves both.
+const FIELD_FWHM: f64 = 10.0;
 /// Stars of a star field, at least.
 const FIELD: usize = 3;
 /// Sizes that a frame's stars have, over the median: coma and lens faults widen them towards the corners.
@@ -329,7 +331,7 @@ impl StarList {
     /// Whether the frame shows a star field rather than a scene.
     #[must_use]
     pub fn is_field(&self) -> bool {
-        self.stars.len() >= FIELD && self.alike >= FIELD_SHARE
+        self.stars.len() >= FIELD && self.alike >= FIELD_SHARE && self.fwhm <= FIELD_FWHM
     }
 }
 
