@@ -106,7 +106,8 @@ pub struct StackArgs {
     /// What becomes of a frame of another exposure, ISO or gain.
     #[arg(long, value_enum, default_value = "reject", help_heading = GRADING)]
     pub on_change: OnChangeArg,
-    /// Begin a new stack when K frames in a row show another field; without it, a warning after three [default K: 3].
+    /// Begin a new stack when K frames in a row (2 or more) show another field; without it, a warning after three [default
+    /// K: 3].
     #[arg(
         long,
         value_name = "K",

@@ -21,8 +21,9 @@ const SHARE: f64 = 0.4;
 const SHARE_OF_FEW: f64 = 0.6;
 /// So many patches are few.
 const FEW: usize = 16;
-/// So many patches, and this share that may meet by chance in a crowded field, are proof whatever the others say: a
-/// frame full of hot pixels offers many that are no stars.
+/// So many patches, and this share that may meet by chance in a crowded field, are proof whatever the others say: under a
+/// veil, or with noise that the camera has smoothed, many of the template's patches are no stars. Hot pixels that agree that
+/// nothing moved are dealt with before, see `hot`.
 const PLENTY: f64 = 40.0;
 /// See [`PLENTY`].
 const CHANCE: f64 = 0.05;

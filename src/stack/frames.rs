@@ -18,8 +18,9 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Stacked files that are remembered, so that a bad reference can be replaced.
-const YOUNG: usize = 8;
+/// Stacked files that are remembered, so that a bad reference can be replaced: as many as a stack has at most when that
+/// happens, and some.
+const REMEMBERED: usize = 8;
 
 /// A frame that was examined, with what its record needs.
 struct Seen<'a> {
@@ -172,7 +173,7 @@ impl<B: Backend> Run<'_, B> {
                 self.base.get_or_insert((inverse(&map)?, stack));
             }
         }
-        if night.young.len() < YOUNG {
+        if night.young.len() < REMEMBERED {
             night.young.push(seen.path.to_owned());
         }
         let better = night.judge.stacked(&seen.case(), &pose, scaled);
