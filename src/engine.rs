@@ -277,17 +277,7 @@ impl<B: Backend> Engine<B> {
             return Ok(Examined { view: None, pose: Ok(Pose::given(IDENTITY, "none")) });
         };
         let Shape { width, height, channels, .. } = self.setup.shape;
-        let format = self.plan.format;
-        let p = GrayParams {
-            row0: 0,
-            rows: 0,
-            width: width as u32,
-            height: height as u32,
-            stride: stride(width) as u32,
-            channels: channels as u32,
-            store: format.store as u32,
-            scale: GrayParams::scale(format.unit, self.setup.white),
-        };
+        let p = GrayParams::new((width, height), channels, self.plan.format, self.setup.white);
         let start = Instant::now();
         let view = aligner.look(&mut self.backend, &p, &self.planes, f64::from(self.setup.white))?;
         let pose = if self.stacked > 0 {

@@ -312,7 +312,7 @@ impl Judge {
         if self.rules.on_change == OnChange::Restart {
             return if count >= WITNESSES { Row::Restart(paths()) } else { Row::Wait };
         }
-        self.young(count, WITNESSES).then(|| Row::Replace(paths())).unwrap_or_else(|| self.lasts(count))
+        if self.young(count, WITNESSES) { Row::Replace(paths()) } else { self.lasts(count) }
     }
 
     /// A frame is worse than usual; `glimpse` is what is kept of it.

@@ -133,16 +133,7 @@ impl<B: Backend> Photometer<B> {
     ) -> Result<Vec<Channel>> {
         let (width, height) = (self.shape.width, self.shape.height);
         let t = TilesParams::new(width, height);
-        let p = GrayParams {
-            row0: 0,
-            rows: 0,
-            width: width as u32,
-            height: height as u32,
-            stride: stride(width) as u32,
-            channels: 1,
-            store: format.store as u32,
-            scale: GrayParams::scale(format.unit, white),
-        };
+        let p = GrayParams::new((width, height), 1, format, white);
         let mut out = Vec::new();
         for plane in planes {
             gray(backend, &p, std::slice::from_ref(plane), &mut self.gray)?;

@@ -116,3 +116,31 @@ fn a_good_first_frame_stays() {
         }
     }
 }
+
+/// Promise: when the reference is replaced twice, every file is decided in the end: its last record is of this stack's
+/// reference, and the counts add up.
+#[test]
+fn nothing_is_lost_when_the_reference_is_replaced_twice() {
+    let (sky, maps) = (sky(), drift(9, SIZE, 95));
+    let blurs = [2.7, 1.0, 2.2, 1.65, 1.0, 1.0, 1.0, 1.0, 1.0];
+    let mut night = Night::new(SIZE);
+    for (k, (map, blur)) in maps.iter().zip(blurs).enumerate() {
+        night.shoot(k, &sky, &Shot { blur, ..Shot::new(*map, k as u64) });
+    }
+    for backend in backends() {
+        let run = night.stack(backend, "");
+        let records = night.records();
+        let (stacked, rejected) = (with_status(&records, "stacked"), with_status(&records, "rejected"));
+        assert_eq!(stacked.len() + rejected.len(), maps.len(), "{backend}");
+        let line = format!("{} stacked, {} rejected", stacked.len(), rejected.len());
+        assert!(run.out.contains(&line), "{backend}: {line}: {}", run.out);
+        let first = records.iter().find(|r| r["status"] == "stacked").expect("a stacked frame");
+        for r in records.iter().filter(|r| r["status"] == "stacked") {
+            assert_eq!(r["reference"], first["file"], "{backend}: {r}");
+        }
+        assert!(
+            rejected.iter().any(|n| *n == name(0)),
+            "{backend}: the first frame is the worst: {rejected:?}"
+        );
+    }
+}

@@ -3,7 +3,7 @@
 //! The gray plane is unsigned 16 bit, in units of white / [`SPAN`] on a pedestal, whatever the frame's type:
 //! half the memory of f32, and integer arithmetic that is the same on every device.
 
-use super::{Access, Kernel, Read, Store, params};
+use super::{Access, Kernel, PlaneFormat, Read, Store, params};
 use crate::backend::Backend;
 use crate::error::Result;
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
@@ -46,6 +46,21 @@ pub struct GrayParams {
 params!(GrayParams { row0, rows, width, height, stride, channels, store, scale });
 
 impl GrayParams {
+    /// For `channels` planes of `format` and `width` x `height`, with the level of white.
+    #[must_use]
+    pub fn new((width, height): (usize, usize), channels: usize, format: PlaneFormat, white: f32) -> Self {
+        GrayParams {
+            row0: 0,
+            rows: 0,
+            width: width as u32,
+            height: height as u32,
+            stride: super::stride(width) as u32,
+            channels: channels as u32,
+            store: format.store as u32,
+            scale: Self::scale(format.unit, white),
+        }
+    }
+
     /// The factor `scale` for planes in units of `unit` levels.
     #[must_use]
     pub fn scale(unit: f32, white: f32) -> f32 {
