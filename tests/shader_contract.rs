@@ -3,7 +3,6 @@
 //! `LIVESTACK_DUMP_WGSL=DIR` writes the joined modules there, for a shader compiler's statistics.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use livestack::backend::caps::pi_limits;
 use livestack::kernels;
 use livestack::kernels::{Field, Kernel, Kind, Read, Shared};
