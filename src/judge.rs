@@ -220,7 +220,8 @@ impl Judge {
             (_, Some(Fault::Shape(why)), _) => Verdict::Faulty(why),
             // A shorter exposure shows fewer stars.
             (Ok(_), _, Some(_)) if self.rules.on_change == OnChange::Scale => Verdict::Scale,
-            (_, _, Some((why, factor))) => Verdict::Changed(why, factor),
+            (Ok(_), _, Some((why, factor))) => Verdict::Changed(why, factor),
+            (Err(_), _, Some((why, _))) => Verdict::Reject(why),
             (_, Some(fault), None) => Verdict::Faulty(fault.reason()),
             (Err(why), None, None) => Verdict::Reject(why.clone()),
             (Ok(_), None, None) => Verdict::Stack,
