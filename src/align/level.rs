@@ -22,6 +22,8 @@ const OUTLIER: f64 = 5.0;
 const ALIKE: f64 = 0.3;
 /// A patch whose noise has this many times the usual variance weighs less by what it has more.
 const NOISY: f32 = 2.0;
+/// Contrast beyond this factor is another exposure's.
+const ANOTHER: f64 = 1.25;
 /// Noise under this, gray units squared, is none: a copy of the template.
 const QUIET: f32 = 1.0;
 /// Residual shifts under this are never outliers, px.
@@ -383,8 +385,10 @@ fn judge(sums: &[PatchSums], gain: f64, weights: &mut [f64]) {
     let noise = |s: &PatchSums| (residual(s, gain) / f64::from(s.count)) as f32;
     let mut usual: Vec<f32> = sums.iter().filter(|s| alike(s)).map(noise).collect();
     let usual = NOISY * median(&mut usual);
+    // Of another exposure bright stars are clipped in one frame and not in the other: what is left there is no noise.
+    let another = gain.ln().abs() > ANOTHER.ln();
     for ((w, s), shift) in weights.iter_mut().zip(sums).zip(&shifts) {
-        let weight = f64::from((usual.max(QUIET) / noise(s).max(QUIET)).min(1.0));
+        let weight = if another { 1.0 } else { f64::from((usual.max(QUIET) / noise(s).max(QUIET)).min(1.0)) };
         *w = if alike(s) && *shift <= limit { weight } else { 0.0 };
     }
 }
