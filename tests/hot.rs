@@ -36,7 +36,7 @@ fn night(stars: usize, blobs: usize, maps: &[Map]) -> Night {
     night
 }
 
-/// Promise: spots that stand still on the sensor, nearly as many as there are stars, do not hold the frames: all are
+/// Promise: spots that stand still on the sensor, more than there are stars, do not hold the frames: all are
 /// stacked where their stars are. Control: the same check sees the frames' motion, so that a run that followed the
 /// spots would fail.
 #[test]
@@ -46,7 +46,7 @@ fn hot_spots_do_not_hold_the_frames() {
         .enumerate()
         .map(|(k, m)| common::geometry::compose(&common::geometry::shift(2.5 * k as f64, -1.5 * k as f64), m))
         .collect();
-    let night = night(60, 45, &maps);
+    let night = night(60, 110, &maps);
     for backend in backends() {
         night.stack(backend, "");
         let errors = night.errors();
