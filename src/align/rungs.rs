@@ -3,7 +3,7 @@
 use super::accept::{Doubt, Evidence, plausible};
 use super::asterism::{self, Meeting, find, meet};
 use super::background::Background;
-use super::level::{Fit, Until};
+use super::level::{Fit, Plane, Until};
 use super::motion::{self, Mat3, Model, Motion, apply, compose, inverse};
 use super::order::steady;
 use super::pairs::{Index, shifted};
@@ -191,13 +191,9 @@ impl<B: Backend> Aligner<B> {
             }
             Rung::Search if !stars => {
                 let small = self.small(backend, view.sky(template.stars))?;
-                let full = |m: Mat3| {
-                    let side = (2 * BIN) as f64;
-                    let o = (side - 1.0) / 2.0;
-                    let up = [side, 0.0, o, 0.0, side, o, 0.0, 0.0, 1.0];
-                    Ok(compose(&up, &compose(&m, &inverse(&up)?)))
-                };
-                return phase::search(&template.small, &small).into_iter().map(full).collect();
+                let plane = Plane { bin: 2 * BIN, ..self.coarse_plane() };
+                let found = phase::search(&template.small, &small);
+                return Ok(found.iter().map(|m| plane.unscaled(m)).collect());
             }
             Rung::Search => None,
         };
