@@ -254,7 +254,7 @@ impl<B: Backend> Engine<B> {
     }
 
     fn calibrate(&mut self) -> Result<()> {
-        let Shape { width, height, channels, sample } = self.setup.shape;
+        let Shape { width, height, channels, sample, .. } = self.setup.shape;
         let p = CalibrateParams {
             row0: 0,
             rows: 0,

@@ -1,5 +1,8 @@
 //! A frame on the host: samples in the file's own type, interleaved, row-major, in sensor coordinates.
 
+use crate::sensor::{Bayer, Sensor};
+use crate::tags::Tags;
+pub use crate::tags::{Orientation, Pointing};
 use rayon::prelude::*;
 use std::path::PathBuf;
 
@@ -41,16 +44,6 @@ impl SampleType {
     }
 }
 
-/// How a written picture has to be turned so that the camera's "up" is up: the values of the EXIF tag.
-/// Frames are never turned on input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Orientation(pub u8);
-
-impl Orientation {
-    /// As it lies on the sensor.
-    pub const UPRIGHT: Orientation = Orientation(1);
-}
-
 /// The properties that all frames of a stack share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -58,10 +51,12 @@ pub struct Shape {
     pub width: usize,
     /// Rows.
     pub height: usize,
-    /// Samples of a pixel, interleaved: 1 (gray) or 3 (red, green, blue).
+    /// Samples of a pixel, interleaved: 1 (gray, or one colour of a mosaic) or 3 (red, green, blue).
     pub channels: usize,
     /// Type of a sample.
     pub sample: SampleType,
+    /// The colours of a mosaic, whose pixels have one sample.
+    pub mosaic: Option<Bayer>,
 }
 
 impl Shape {
@@ -86,29 +81,12 @@ impl Shape {
 
 impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = if self.channels == 1 { "gray" } else { "colour" };
+        let kind = match (self.mosaic, self.channels) {
+            (Some(bayer), _) => format!("{} mosaic", bayer.name()),
+            (None, 1) => "gray".to_owned(),
+            _ => "colour".to_owned(),
+        };
         write!(f, "{}x{} {} bit {kind}", self.width, self.height, self.sample.bytes() * 8)
-    }
-}
-
-/// Where a telescope points, J2000 or of the date: only differences count.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pointing {
-    /// Right ascension, degrees.
-    pub ra_deg: f64,
-    /// Declination, degrees.
-    pub dec_deg: f64,
-}
-
-impl Pointing {
-    /// The angle to `other`, degrees.
-    #[must_use]
-    pub fn apart_deg(&self, other: &Pointing) -> f64 {
-        let (a, b) = (self.dec_deg.to_radians(), other.dec_deg.to_radians());
-        let ra = (self.ra_deg - other.ra_deg).to_radians();
-        // Haversine: exact for small angles.
-        let h = ((a - b) / 2.0).sin().powi(2) + a.cos() * b.cos() * (ra / 2.0).sin().powi(2);
-        2.0 * h.sqrt().min(1.0).asin().to_degrees()
     }
 }
 
@@ -122,16 +100,10 @@ pub struct Frame {
     /// The samples, packed little-endian into words (what the GPU is fed), rows without padding;
     /// exactly [`Shape::words`] long, bytes after the last sample are 0.
     pub words: Vec<u32>,
-    /// How written pictures are turned.
-    pub orientation: Orientation,
-    /// Capture time as the file states it, `YYYY-MM-DDThh:mm:ss[.fff]`: sorts as text.
-    pub taken: Option<String>,
-    /// Exposure time in seconds, where the file states it.
-    pub exposure_s: Option<f64>,
-    /// ISO speed, where the file states it.
-    pub iso: Option<f64>,
-    /// Where the telescope pointed, where the file states it.
-    pub pointing: Option<Pointing>,
+    /// What the samples mean.
+    pub sensor: Sensor,
+    /// What the file says of how it was taken.
+    pub tags: Tags,
 }
 
 impl Frame {
@@ -145,7 +117,8 @@ impl Frame {
     /// their own maximum: one satellite must not change the unit of a frame.
     #[must_use]
     pub fn white(&self) -> f32 {
-        self.shape.sample.white(|| maximum(bytemuck::cast_slice(&self.words)))
+        let by_type = || self.shape.sample.white(|| maximum(bytemuck::cast_slice(&self.words)));
+        self.sensor.white.unwrap_or_else(by_type)
     }
 
     /// Sample number `k` (interleaved order) in level units.

@@ -68,7 +68,7 @@ impl Taken {
     /// Of `frame`.
     #[must_use]
     pub fn of(frame: &Frame) -> Taken {
-        Taken { exposure_s: frame.exposure_s, iso: frame.iso, pointing: frame.pointing }
+        Taken { exposure_s: frame.tags.exposure_s, iso: frame.tags.iso, pointing: frame.tags.pointing }
     }
 
     /// How the exposure differs from the stack's, for the user; `Some(None)` where both say that it does not; `None`

@@ -102,5 +102,7 @@ pub mod picture;
 pub mod record;
 pub mod report;
 pub mod rules;
+pub mod sensor;
 pub mod stack;
+pub mod tags;
 pub mod timing;

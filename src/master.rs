@@ -302,20 +302,22 @@ fn planes<T: bytemuck::Pod>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Orientation;
 
     fn dark(levels: &[u8]) -> Frame {
         let mut bytes = levels.to_vec();
         bytes.resize(levels.len().next_multiple_of(4), 0);
         Frame {
             path: "dark".into(),
-            shape: Shape { width: levels.len(), height: 1, channels: 1, sample: SampleType::U8 },
+            shape: Shape {
+                width: levels.len(),
+                height: 1,
+                channels: 1,
+                sample: SampleType::U8,
+                mosaic: None,
+            },
             words: bytes.chunks(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-            orientation: Orientation::UPRIGHT,
-            taken: None,
-            exposure_s: None,
-            iso: None,
-            pointing: None,
+            sensor: crate::sensor::Sensor::DISPLAY,
+            tags: crate::tags::Tags::default(),
         }
     }
 

@@ -156,7 +156,7 @@ impl<B: Backend> Run<'_, B> {
             engine,
             methods,
             reference: first.path.clone(),
-            orientation: first.orientation,
+            orientation: first.tags.orientation,
             judge,
             young: Vec::new(),
         })

@@ -241,18 +241,21 @@ fn exif_is_reported_and_the_orientation_not_applied() {
         let without = read(name, plain).unwrap();
         assert_frame(&frame, size, 3, SampleType::U8, without.bytes());
         assert_eq!(frame.path, path);
-        assert_eq!(frame.orientation, Orientation(6), "{name}");
-        assert_eq!(frame.taken.as_deref(), Some("2024-08-12T23:14:05.370"), "{name}");
-        assert_eq!((frame.exposure_s, frame.iso), (Some(1.0 / 40.0), Some(1600.0)), "{name}");
-        assert_eq!(io::capture_time(&path), frame.taken, "{name}");
+        assert_eq!(frame.tags.orientation, Orientation(6), "{name}");
+        assert_eq!(frame.tags.taken.as_deref(), Some("2024-08-12T23:14:05.370"), "{name}");
+        assert_eq!((frame.tags.exposure_s, frame.tags.iso), (Some(1.0 / 40.0), Some(1600.0)), "{name}");
+        assert_eq!(io::capture_time(&path), frame.tags.taken, "{name}");
 
-        assert_eq!(without.orientation, Orientation::UPRIGHT);
-        assert_eq!((without.taken, without.exposure_s, without.iso), (None, None, None));
+        assert_eq!(without.tags.orientation, Orientation::UPRIGHT);
+        assert_eq!((without.tags.taken, without.tags.exposure_s, without.tags.iso), (None, None, None));
     }
     // Without the original's time, that of saving.
     let block = tiff_by_hand(false, &camera_tags(9), &[], None, &[]);
     let frame = read("a.jpg", &files::jpeg(size, 3, &samples, Some(block))).unwrap();
-    assert_eq!((frame.taken.as_deref(), frame.orientation), (Some("2030-01-01T00:00:00"), Orientation(1)));
+    assert_eq!(
+        (frame.tags.taken.as_deref(), frame.tags.orientation),
+        (Some("2030-01-01T00:00:00"), Orientation(1))
+    );
 }
 
 #[test]

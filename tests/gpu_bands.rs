@@ -21,9 +21,11 @@ use livestack::kernels::{Access, Shared, stride};
 use livestack::master::{DarkRule, Master, Plan};
 use livestack::picture::StretchMode;
 use livestack::rules::Method;
+use livestack::sensor::Sensor;
+use livestack::tags::Tags;
 
 /// 11 strips of 64 rows, the last of them cut.
-const SHAPE: Shape = Shape { width: 131, height: 700, channels: 3, sample: SampleType::U8 };
+const SHAPE: Shape = Shape { width: 131, height: 700, channels: 3, sample: SampleType::U8, mosaic: None };
 const METHODS: [Method; 2] = [Method::AddMax2, Method::Mean];
 /// What a linear value may be off, parts of white: the tolerance of a state.
 const LINEAR: f32 = 4e-6;
@@ -42,11 +44,8 @@ fn frame(seed: u32) -> Frame {
         path: "frame".into(),
         shape: SHAPE,
         words: bytemuck::pod_collect_to_vec(&bytes),
-        orientation: Orientation::UPRIGHT,
-        taken: None,
-        exposure_s: None,
-        iso: None,
-        pointing: None,
+        sensor: Sensor::DISPLAY,
+        tags: Tags::default(),
     }
 }
 

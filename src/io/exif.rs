@@ -2,7 +2,7 @@
 //!
 //! EXIF is a courtesy of the file: what is missing or damaged in it is left out, never an error.
 
-use crate::frame::Orientation;
+use crate::tags::{Orientation, Tags};
 
 // Tag numbers: CIPA DC-008-2023 (Exif 3.0), tables 4 to 8.
 const ORIENTATION: u16 = 0x0112;
@@ -16,25 +16,6 @@ const DATE_TIME_ORIGINAL: u16 = 0x9003;
 const SUB_SEC_TIME_ORIGINAL: u16 = 0x9291;
 /// The 16-bit sensitivity saturates here; the true value is then in one of the 32-bit tags.
 const SENSITIVITY_OVERFLOW: f64 = 65535.0;
-
-/// The properties of a frame that come from its EXIF.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tags {
-    /// How written pictures are turned; upright where the file says nothing.
-    pub orientation: Orientation,
-    /// Capture time, `YYYY-MM-DDThh:mm:ss[.fff]`.
-    pub taken: Option<String>,
-    /// Exposure time in seconds, above 0.
-    pub exposure_s: Option<f64>,
-    /// ISO speed, above 0.
-    pub iso: Option<f64>,
-}
-
-impl Default for Tags {
-    fn default() -> Self {
-        Tags { orientation: Orientation::UPRIGHT, taken: None, exposure_s: None, iso: None }
-    }
-}
 
 /// The value of a tag, whichever crate read it.
 pub(super) enum Field {
@@ -94,7 +75,7 @@ pub(super) fn interpret(mut field: impl FnMut(u16) -> Option<Field>) -> Tags {
     let taken = text(DATE_TIME_ORIGINAL)
         .and_then(|stamp| time(&stamp, text(SUB_SEC_TIME_ORIGINAL).as_deref()))
         .or_else(|| text(DATE_TIME).and_then(|stamp| time(&stamp, None)));
-    Tags { orientation, taken, exposure_s, iso }
+    Tags { orientation, taken, exposure_s, iso, ..Tags::default() }
 }
 
 /// `YYYY:MM:DD hh:mm:ss` and the digits after the second's point, as `YYYY-MM-DDThh:mm:ss[.fff]`. `None` for

@@ -8,9 +8,11 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::exif::{self, Tags};
+use super::exif;
 use super::{Picture, samples};
 use crate::frame::SampleType;
+use crate::sensor::Sensor;
+use crate::tags::Tags;
 
 // Markers: ITU-T T.81, table B.1.
 const START_OF_SCAN: u8 = 0xda;
@@ -70,7 +72,7 @@ pub(super) fn decode(mut bytes: Vec<u8>, mut words: Vec<u32>) -> Result<Picture,
     decoder.decode_into(bytemuck::cast_slice_mut(&mut words)).map_err(words_of)?;
     samples::seal(&mut words, &shape);
     let tags = decoder.exif().cloned().map(exif::from_block).unwrap_or_default();
-    Ok(Picture { shape, words, tags })
+    Ok(Picture { shape, words, sensor: Sensor::DISPLAY, tags })
 }
 
 /// The tags of the file, from its first 256 KB.

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Shape};
+use crate::sensor::Sensor;
+use crate::tags::Tags;
 
 mod exif;
 mod guard;
@@ -19,7 +21,6 @@ mod tiff;
 mod turn;
 mod write;
 
-pub use exif::Tags;
 pub use order::{Listing, list_images, natural};
 pub use turn::turn;
 pub use write::{write_png8, write_png16, write_text, write_tiff_f32};
@@ -28,7 +29,7 @@ pub use write::{write_png8, write_png16, write_text, write_tiff_f32};
 pub struct Format {
     /// As messages call it.
     pub name: &'static str,
-    /// Lower case, without the dot.
+    /// Lower case, without the first dot; `fits.gz` is one.
     pub extensions: &'static [&'static str],
     /// Whether the first bytes of a file are those of this format.
     pub magic: fn(&[u8]) -> bool,
@@ -45,6 +46,8 @@ pub struct Picture {
     pub shape: Shape,
     /// The samples as [`Frame::words`] holds them.
     pub words: Vec<u32>,
+    /// What the samples mean.
+    pub sensor: Sensor,
     /// What the file says about the exposure.
     pub tags: Tags,
 }
@@ -59,6 +62,9 @@ pub const FORMATS: &[Format] = &[
 
 /// Most bytes of a file that is read: no frame of the largest size takes more, in any format.
 const MAX_FILE_BYTES: u64 = 1 << 33;
+
+/// Bytes that a format is known by.
+const HEAD: usize = 64;
 
 /// Whether `path` has the extension of a file type that livestack reads, in upper or lower case.
 #[must_use]
@@ -84,22 +90,15 @@ pub fn read(path: &Path, recycled: Vec<u32>) -> Result<Frame> {
     if bytes.is_empty() {
         return Err(Error::decode("expected a frame, got an empty file: copy it again", path));
     }
-    let format = FORMATS.iter().find(|format| (format.magic)(&bytes)).ok_or_else(|| {
+    // Many cameras' files begin like a TIFF: the name goes first where the bytes allow.
+    let by_bytes = || FORMATS.iter().find(|format| (format.magic)(&bytes));
+    let format = Some(named).filter(|format| (format.magic)(&bytes)).or_else(by_bytes).ok_or_else(|| {
         Error::decode(format!("expected a {} file by its name, got something else", named.name), path)
     })?;
     let picture = guard::guarded(|| (format.decode)(bytes, recycled))
         .map_err(|why| Error::decode(format!("cannot decode the {} frame: {why}", format.name), path))?;
-    let Picture { shape, words, tags } = picture;
-    Ok(Frame {
-        path: path.to_owned(),
-        shape,
-        words,
-        orientation: tags.orientation,
-        taken: tags.taken,
-        exposure_s: tags.exposure_s,
-        iso: tags.iso,
-        pointing: None,
-    })
+    let Picture { shape, words, sensor, tags } = picture;
+    Ok(Frame { path: path.to_owned(), shape, words, sensor, tags })
 }
 
 /// The capture time of the frame `path`, `YYYY-MM-DDThh:mm:ss[.fff]`, without decoding it; `None` where the
@@ -108,21 +107,23 @@ pub fn read(path: &Path, recycled: Vec<u32>) -> Result<Frame> {
 pub fn capture_time(path: &Path) -> Option<String> {
     use std::io::{Read, Seek};
 
-    named(path)?;
+    let named = named(path)?;
     // A pipe would be waited for.
     std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     let mut file = File::open(path).ok()?;
-    let mut head = [0; 16];
+    let mut head = [0; HEAD];
     let read = file.read(&mut head).ok()?;
     file.rewind().ok()?;
-    let format = FORMATS.iter().find(|format| (format.magic)(&head[..read]))?;
+    let by_bytes = || FORMATS.iter().find(|format| (format.magic)(&head[..read]));
+    let format = Some(named).filter(|format| (format.magic)(&head[..read])).or_else(by_bytes)?;
     guard::guarded(|| Ok((format.tags)(file))).ok()?.taken
 }
 
 /// The format that the extension of `path` promises.
 fn named(path: &Path) -> Option<&'static Format> {
-    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-    FORMATS.iter().find(|format| format.extensions.contains(&extension.as_str()))
+    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    let ends = |e: &&str| name.strip_suffix(e).is_some_and(|stem| stem.len() > 1 && stem.ends_with('.'));
+    FORMATS.iter().find(|format| format.extensions.iter().any(|e| ends(&e)))
 }
 
 /// All extensions, for messages.

@@ -5,9 +5,11 @@ use std::io::{BufRead, BufReader, Cursor, Seek};
 
 use png::{BitDepth, ColorType, Decoder, DecodingError, Transformations};
 
-use super::exif::{self, Tags};
+use super::exif;
 use super::{Picture, samples};
 use crate::frame::SampleType;
+use crate::sensor::Sensor;
+use crate::tags::Tags;
 
 /// Whether `bytes` begin like a PNG file.
 pub(super) fn is_png(bytes: &[u8]) -> bool {
@@ -42,7 +44,7 @@ pub(super) fn decode(bytes: Vec<u8>, mut words: Vec<u32>) -> Result<Picture, Str
     let shape = samples::shape(width, height, channels, sample, bytes.len())?;
     samples::drop_extra(&mut words, stored.channels, &shape);
     samples::seal(&mut words, &shape);
-    Ok(Picture { shape, words, tags: block(reader.info()) })
+    Ok(Picture { shape, words, sensor: Sensor::DISPLAY, tags: block(reader.info()) })
 }
 
 /// The tags of the file, where they stand before the samples.

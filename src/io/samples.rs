@@ -36,7 +36,7 @@ pub(super) fn shape(
     if bytes > SMALL_BYTES && bytes / MAX_EXPANSION > file_len as u64 {
         return Err(format!("damaged: {width}x{height} pixels cannot be in {file_len} bytes"));
     }
-    Ok(Shape { width: width as usize, height: height as usize, channels, sample })
+    Ok(Shape { width: width as usize, height: height as usize, channels, sample, mosaic: None })
 }
 
 /// Makes `words` exactly `len` long for a decoder that overwrites all of it. A buffer that has the length

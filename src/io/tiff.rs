@@ -8,9 +8,11 @@ use tiff::decoder::{Decoder, Limits};
 use tiff::tags::{SampleFormat, Tag};
 use tiff::{ColorType, TiffError};
 
-use super::exif::{self, Field, Tags};
+use super::exif::{self, Field};
 use super::{Picture, samples};
 use crate::frame::{SampleType, Shape};
+use crate::sensor::Sensor;
+use crate::tags::Tags;
 
 /// Values of the compression and predictor tags: TIFF 6.0, pages 30 and 64.
 const NOT_COMPRESSED: u16 = 1;
@@ -47,7 +49,7 @@ pub(super) fn decode(bytes: Vec<u8>, mut words: Vec<u32>) -> Result<Picture, Str
     if shape.sample == SampleType::F32 {
         clear_holes(bytemuck::cast_slice_mut(&mut words));
     }
-    Ok(Picture { shape, words, tags: tags_of(&mut decoder) })
+    Ok(Picture { shape, words, sensor: Sensor::DISPLAY, tags: tags_of(&mut decoder) })
 }
 
 /// The tags of the file; only directories are read, wherever they stand.

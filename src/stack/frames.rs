@@ -84,7 +84,8 @@ impl<B: Backend> Run<'_, B> {
             }
         };
         let Some(night) = &mut self.night else { return Ok(frame.words) };
-        let (taken, orientation, before) = (Taken::of(&frame), frame.orientation, night.engine.timings());
+        let (taken, orientation, before) =
+            (Taken::of(&frame), frame.tags.orientation, night.engine.timings());
         let (examined, buffer) = night.engine.examine(frame, given)?;
         let elapsed = elapsed(&before, &night.engine.timings());
         self.decide(Seen { path, taken, orientation, examined, elapsed })?;
