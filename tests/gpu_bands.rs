@@ -12,7 +12,7 @@ use livestack::backend::bands::{self, Bounds, DISPATCH_PIXELS};
 use livestack::backend::cpu::Cpu;
 use livestack::backend::gpu::{Gpu, Options};
 use livestack::engine::{Engine, Setup};
-use livestack::frame::{Frame, Orientation, SampleType, Shape};
+use livestack::frame::{Frame, SampleType, Shape};
 use livestack::kernels::calibrate::Calibrate;
 use livestack::kernels::cases::{Probe, compare, outputs};
 use livestack::kernels::layout::Field;
