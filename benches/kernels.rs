@@ -105,9 +105,10 @@ fn bench<B: Backend>(backend: B) -> Result<()> {
         input: 0,
         mode: Mode::Fixed as u32,
         shift: 8,
-        pad0: 0,
-        pad1: 0,
-        pad2: 0,
+        flat: 0,
+        pad: [0; 2],
+        black: [0.0; 4],
+        gain: [1.0; 4],
     };
     if let [a, d, c] = &mut planes[..] {
         let reads = [Some(&raw), Some(&dark[0]), Some(&dark[1]), Some(&dark[2])];

@@ -1,13 +1,16 @@
-// calibrate: unpacks the native samples and takes the master dark off, one plane a colour. One thread, 4 pixels.
+// calibrate: unpacks the native samples, takes the black level and the master dark off and divides by the master flat,
+// one plane a colour; a mosaic stays one plane. One thread, 4 pixels.
 //
-// | binding | buffer      | shape                                                       | unit              |
-// |---------|-------------|-------------------------------------------------------------|-------------------|
-// | 1       | raw         | u8, u16 or f32 [rows][width][channels], rows without padding | levels            |
-// | 2..4    | dark0..2    | u16 (fixed) or f32 [rows][stride]                            | levels << shift   |
-// | 5..7    | plane0..2   | u8, u16 or f32 [rows][stride], padding 0                     | levels << shift   |
+// | binding | buffer      | shape                                                        | unit            |
+// |---------|-------------|--------------------------------------------------------------|-----------------|
+// | 1       | raw         | u8, u16 or f32 [rows][width][channels], rows without padding | samples         |
+// | 2..4    | dark0..2    | u16 (fixed) or f32 [rows][stride], with a flat f32 pairs     | levels << shift |
+// | 5..7    | plane0..2   | u8, u16 or f32 [rows][stride], padding 0                     | levels << shift |
 //
-// copy: i. fixed: i' = i << shift; i' > m ? i' - m : i', exact in 16 bits. guarded: i > m ? i - m : i.
-// signed: i - m. A dark that is not there reads as 0. NaN and infinity (dead pixels of float files) become 0.
+// copy: i. fixed: i' = i << shift; i' > m ? i' - m : i', exact in 16 bits. guarded and signed, with l = i - black:
+// (l > m ? l - m : l) gain or (l - m) gain; black and gain are those of the pixel's place in a 2x2 cell, or the gain of
+// its colour. With a flat each sample of the dark is followed by 1 / flat, which the gain is multiplied by. A dark that
+// is not there reads as 0. NaN and infinity (dead pixels of float files) become 0.
 
 struct Params {
     row0: u32,
@@ -19,15 +22,24 @@ struct Params {
     input: u32,
     mode: u32,
     shift: u32,
+    flat: u32,
     pad0: u32,
     pad1: u32,
-    pad2: u32,
+    black0: f32,
+    black1: f32,
+    black2: f32,
+    black3: f32,
+    gain0: f32,
+    gain1: f32,
+    gain2: f32,
+    gain3: f32,
 }
 
 // Compiled in (see Kernel::CHOICES); the values here are those of 8-bit colour frames with a dark.
 override channels: u32 = 3u;
 override input: u32 = 0u;
 override mode: u32 = 1u;
+override flat: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> raw: array<u32>;
@@ -78,9 +90,25 @@ fn put_samples(c: u32, store: u32, k: u32, v: vec4<u32>) {
     }
 }
 
+struct Cell {
+    black: vec4<f32>,
+    gain: vec4<f32>,
+}
+
+// Black level and gain of 4 pixels, the first in an even column, of colour c in an even or odd row.
+fn cell_of(c: u32, odd: bool) -> Cell {
+    if channels == 1u {
+        let black = select(vec2<f32>(p.black0, p.black1), vec2<f32>(p.black2, p.black3), odd);
+        let gain = select(vec2<f32>(p.gain0, p.gain1), vec2<f32>(p.gain2, p.gain3), odd);
+        return Cell(black.xyxy, gain.xyxy);
+    }
+    let gain = select(select(p.gain2, p.gain1, c == 1u), p.gain0, c == 0u);
+    return Cell(vec4<f32>(p.black0), vec4<f32>(gain));
+}
+
 // Calibrates the 4 samples q (integers, or the bits of floats) of colour c at sample k of the plane; samples that
-// are not to `keep` are padding.
-fn finish(c: u32, k: u32, q: vec4<u32>, keep: vec4<bool>) {
+// are not to `keep` are padding; `odd` rows of the frame have the cell's second row.
+fn finish(c: u32, k: u32, odd: bool, q: vec4<u32>, keep: vec4<bool>) {
     var store = input;
     var v = q;
     if mode == MODE_FIXED {
@@ -91,10 +119,20 @@ fn finish(c: u32, k: u32, q: vec4<u32>, keep: vec4<bool>) {
         v = select(i, i - m, i > m);
     } else if mode != MODE_COPY {
         store = STORE_F32;
-        let i = select(vec4<f32>(q), bitcast<vec4<f32>>(q), input == STORE_F32);
-        let m = bitcast<vec4<f32>>(dark(c, k));
-        let off = vec4<bool>(mode != MODE_GUARDED) | (i > m);
-        v = bitcast<vec4<u32>>(select(i, i - m, off));
+        let cell = cell_of(c, odd);
+        let l = select(vec4<f32>(q), bitcast<vec4<f32>>(q), input == STORE_F32) - cell.black;
+        var m: vec4<f32>;
+        var gain = cell.gain;
+        if flat == 0u {
+            m = bitcast<vec4<f32>>(dark(c, k));
+        } else {
+            let a = bitcast<vec4<f32>>(dark(c, 2u * k));
+            let b = bitcast<vec4<f32>>(dark(c, 2u * k + 4u));
+            m = vec4<f32>(a.xz, b.xz);
+            gain *= vec4<f32>(a.yw, b.yw);
+        }
+        let off = vec4<bool>(mode != MODE_GUARDED) | (l > m);
+        v = bitcast<vec4<u32>>(select(l, l - m, off) * gain);
     }
     put_samples(c, store, k, select(vec4<u32>(), v, keep));
 }
@@ -162,13 +200,14 @@ fn calibrate(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let s = (id.y * p.width + x) * channels;
     let k = id.y * p.stride + x;
+    let odd = ((p.row0 + id.y) & 1u) == 1u;
     let keep = vec4<u32>(x, x + 1u, x + 2u, x + 3u) < vec4<u32>(p.width);
     if channels == 1u {
-        finish(0u, k, mono(s), keep);
+        finish(0u, k, odd, mono(s), keep);
         return;
     }
     let rgb = colours(s);
-    finish(0u, k, rgb.r, keep);
-    finish(1u, k, rgb.g, keep);
-    finish(2u, k, rgb.b, keep);
+    finish(0u, k, odd, rgb.r, keep);
+    finish(1u, k, odd, rgb.g, keep);
+    finish(2u, k, odd, rgb.b, keep);
 }

@@ -265,9 +265,10 @@ impl<B: Backend> Engine<B> {
             input: sample as u32,
             mode: self.plan.mode as u32,
             shift: self.plan.shift,
-            pad0: 0,
-            pad1: 0,
-            pad2: 0,
+            flat: 0,
+            pad: [0; 2],
+            black: [0.0; 4],
+            gain: [1.0; 4],
         };
         calibrate(&mut self.backend, &p, &self.raw, &self.dark, &mut self.planes)
     }

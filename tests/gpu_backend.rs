@@ -28,9 +28,10 @@ fn copy_params(width: usize, height: usize) -> CalibrateParams {
         input: Store::U8 as u32,
         mode: Mode::Copy as u32,
         shift: 8,
-        pad0: 0,
-        pad1: 0,
-        pad2: 0,
+        flat: 0,
+        pad: [0; 2],
+        black: [0.0; 4],
+        gain: [1.0; 4],
     }
 }
 

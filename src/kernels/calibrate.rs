@@ -1,4 +1,5 @@
-//! `calibrate`: unpacks the native samples and takes the master dark off, one plane a colour.
+//! `calibrate`: unpacks the native samples, takes black level and master dark off and divides by the master flat, one
+//! plane a colour; a mosaic stays one plane.
 
 use super::{Access, Kernel, Read, Store, params};
 use crate::backend::Backend;
@@ -14,9 +15,9 @@ pub enum Mode {
     Copy = 0,
     /// Guarded dark in fixed point: i' = i << shift; i' > m ? i' - m : i', all exact in 16 bits.
     Fixed = 1,
-    /// Guarded dark in f32: i > m ? i - m : i.
+    /// In f32, with l = i - black: l > m ? l - m : l, times gain over flat.
     Guarded = 2,
-    /// Signed dark in f32: i - m.
+    /// In f32: l - m, times gain over flat.
     Signed = 3,
 }
 
@@ -42,12 +43,14 @@ pub struct CalibrateParams {
     pub mode: u32,
     /// Left shift of `Fixed`: 8 for 8-bit frames, 0 for 16-bit ones.
     pub shift: u32,
+    /// 1: every sample of the dark is followed by 1 / flat. Only where the planes are f32.
+    pub flat: u32,
     /// Zero.
-    pub pad0: u32,
-    /// Zero.
-    pub pad1: u32,
-    /// Zero.
-    pub pad2: u32,
+    pub pad: [u32; 2],
+    /// Black level of each pixel of a 2x2 cell, row by row, where the planes are f32.
+    pub black: [f32; 4],
+    /// What f32 planes are multiplied by: each pixel of a 2x2 cell, or, with three channels, each of them.
+    pub gain: [f32; 4],
 }
 params!(CalibrateParams {
     row0,
@@ -59,9 +62,10 @@ params!(CalibrateParams {
     input,
     mode,
     shift,
-    pad0,
-    pad1,
-    pad2
+    flat,
+    pad,
+    black,
+    gain
 });
 
 impl CalibrateParams {
@@ -95,7 +99,7 @@ impl Kernel for Calibrate {
         ("dark2", Access::Streamed),
     ];
     const WRITES: &'static [&'static str] = &["plane0", "plane1", "plane2"];
-    const CHOICES: &'static [&'static str] = &["channels", "input", "mode"];
+    const CHOICES: &'static [&'static str] = &["channels", "input", "mode", "flat"];
     type Params = CalibrateParams;
 
     fn rows(p: &CalibrateParams) -> u32 {
@@ -106,7 +110,7 @@ impl Kernel for Calibrate {
         let (_, dark) = p.stores();
         match k {
             0 => (p.width * p.channels) as usize * [1, 2, 4][p.input as usize],
-            _ => dark.map_or(0, |d| words(d, p.stride) * 4),
+            _ => dark.map_or(0, |d| words(d, p.stride) * 4 << p.flat),
         }
     }
 
@@ -135,25 +139,39 @@ impl Kernel for Calibrate {
             (0, 0) => bands::<u8, u8, u8>(p, rows, reads, writes, |i, _, _| i),
             (1, 0) => bands::<u16, u16, u16>(p, rows, reads, writes, |i, _, _| i),
             (_, 0) => bands::<f32, f32, f32>(p, rows, reads, writes, |i, _, _| finite(i)),
-            (0, 1) => bands::<u8, u16, u16>(p, rows, reads, writes, |i, m, s| fixed(u16::from(i) << s, m)),
-            (1, 1) => bands::<u16, u16, u16>(p, rows, reads, writes, |i, m, s| fixed(i << s, m)),
-            (0, 2) => bands::<u8, f32, f32>(p, rows, reads, writes, |i, m, _| guarded(f32::from(i), m)),
-            (1, 2) => bands::<u16, f32, f32>(p, rows, reads, writes, |i, m, _| guarded(f32::from(i), m)),
-            (_, 2) => bands::<f32, f32, f32>(p, rows, reads, writes, |i, m, _| guarded(finite(i), m)),
-            (0, _) => bands::<u8, f32, f32>(p, rows, reads, writes, |i, m, _| f32::from(i) - m),
-            (1, _) => bands::<u16, f32, f32>(p, rows, reads, writes, |i, m, _| f32::from(i) - m),
-            (_, _) => bands::<f32, f32, f32>(p, rows, reads, writes, |i, m, _| finite(i) - m),
+            (0, 1) => {
+                bands::<u8, u16, u16>(p, rows, reads, writes, |i, m, at| fixed(u16::from(i) << at.shift, m))
+            }
+            (1, 1) => bands::<u16, u16, u16>(p, rows, reads, writes, |i, m, at| fixed(i << at.shift, m)),
+            (0, _) => float::<u8>(p, rows, reads, writes, f32::from),
+            (1, _) => float::<u16>(p, rows, reads, writes, f32::from),
+            (_, _) => float::<f32>(p, rows, reads, writes, finite),
         }
+    }
+}
+
+/// The modes in f32: `level` makes a level of a sample.
+#[inline(always)]
+fn float<I: Pod>(
+    p: &CalibrateParams,
+    rows: Range<u32>,
+    reads: &[&[u32]],
+    writes: &mut [&mut [u32]],
+    level: impl Fn(I) -> f32 + Copy,
+) {
+    let guard = p.mode == Mode::Guarded as u32;
+    let less = move |l: f32, m: f32| if !guard || l > m { l - m } else { l };
+    if p.flat == 0 {
+        bands::<I, f32, f32>(p, rows, reads, writes, |i, m, at: At| less(level(i) - at.black, m) * at.gain);
+    } else {
+        bands::<I, [f32; 2], f32>(p, rows, reads, writes, |i, [m, f], at: At| {
+            less(level(i) - at.black, m) * (at.gain * f)
+        });
     }
 }
 
 #[inline(always)]
 fn fixed(i: u16, m: u16) -> u16 {
-    if i > m { i - m } else { i }
-}
-
-#[inline(always)]
-fn guarded(i: f32, m: f32) -> f32 {
     if i > m { i - m } else { i }
 }
 
@@ -164,13 +182,21 @@ fn finite(i: f32) -> f32 {
     if i.to_bits() & EXPONENT == EXPONENT { 0.0 } else { i }
 }
 
+/// What goes for one sample.
+#[derive(Clone, Copy)]
+struct At {
+    shift: u32,
+    black: f32,
+    gain: f32,
+}
+
 #[inline(always)]
 fn bands<I: Pod, D: Pod, O: Pod>(
     p: &CalibrateParams,
     rows: Range<u32>,
     reads: &[&[u32]],
     writes: &mut [&mut [u32]],
-    f: impl Fn(I, D, u32) -> O + Copy,
+    f: impl Fn(I, D, At) -> O + Copy,
 ) {
     let (w, stride, channels) = (p.width as usize, p.stride as usize, p.channels as usize);
     let raw = cast_slice::<u32, I>(reads[0]);
@@ -184,11 +210,25 @@ fn bands<I: Pod, D: Pod, O: Pod>(
             [] => &none[..],
             d => &d[y * stride..][..w],
         };
+        let at = |c: usize| {
+            [0, 1].map(|x| {
+                let cell = x + 2 * (y & 1);
+                let (black, gain) = if channels == 1 { (cell, cell) } else { (0, c) };
+                At { shift: p.shift, black: p.black[black], gain: p.gain[gain] }
+            })
+        };
         let out = band * stride..band * stride + w;
         if channels == 1 {
             let plane = &mut cast_slice_mut::<u32, O>(writes[0])[out];
-            for ((o, &i), &m) in plane.iter_mut().zip(src).zip(dark(0)) {
-                *o = f(i, m, p.shift);
+            let ([even, odd], dark) = (at(0), dark(0));
+            // Pairs of columns: a mosaic's levels alternate.
+            let ((pairs, last), (sources, _), (darks, _)) =
+                (plane.as_chunks_mut::<2>(), src.as_chunks::<2>(), dark.as_chunks::<2>());
+            for ((o, i), m) in pairs.iter_mut().zip(sources).zip(darks) {
+                *o = [f(i[0], m[0], even), f(i[1], m[1], odd)];
+            }
+            if let Some(o) = last.first_mut() {
+                *o = f(src[w - 1], dark[w - 1], even);
             }
         } else {
             let [r, g, b, ..] = writes else { return };
@@ -196,18 +236,19 @@ fn bands<I: Pod, D: Pod, O: Pod>(
             let g = &mut cast_slice_mut::<u32, O>(g)[out.clone()];
             let b = &mut cast_slice_mut::<u32, O>(b)[out];
             let (dr, dg, db) = (dark(0), dark(1), dark(2));
+            let [[at_r, _], [at_g, _], [at_b, _]] = [at(0), at(1), at(2)];
             let (pixels, _) = src.as_chunks::<3>();
             for x in 0..w.min(pixels.len()) {
                 let [i, j, k] = pixels[x];
-                r[x] = f(i, dr[x], p.shift);
-                g[x] = f(j, dg[x], p.shift);
-                b[x] = f(k, db[x], p.shift);
+                r[x] = f(i, dr[x], at_r);
+                g[x] = f(j, dg[x], at_g);
+                b[x] = f(k, db[x], at_b);
             }
         }
     }
 }
 
-/// Calibrates the native samples in `raw`, with the planes of the master `dark` (empty without one), into `planes`
+/// Calibrates the native samples in `raw`, with the planes of the master `dark` and `flat` (empty without), into `planes`
 /// (as many as there are channels).
 ///
 /// # Errors

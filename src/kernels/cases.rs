@@ -6,6 +6,7 @@ use crate::backend::Backend;
 use crate::error::Result;
 use bytemuck::cast_slice;
 
+mod mosaic;
 mod patches;
 mod planes;
 mod stack;

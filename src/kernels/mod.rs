@@ -15,16 +15,19 @@ pub mod accumulate;
 pub mod calibrate;
 pub mod cases;
 pub mod coverage;
+pub mod demosaic;
 pub mod ecc;
 pub mod gray;
 pub mod histogram;
 pub mod layout;
 pub mod measure;
 pub mod present;
+pub mod repair;
 pub mod sample;
 pub mod template;
 pub mod tiles;
 mod warp;
+mod window;
 
 /// How a kernel reads a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +120,8 @@ macro_rules! kernels {
     ($m:ident) => {
         $m!(
             $crate::kernels::calibrate::Calibrate,
+            $crate::kernels::repair::Repair,
+            $crate::kernels::demosaic::Demosaic,
             $crate::kernels::gray::Gray,
             $crate::kernels::tiles::Tiles,
             $crate::kernels::measure::Measure,

@@ -56,7 +56,7 @@ fn calibrate_case(
     input: Store,
     channels: usize,
     mode: Mode,
-    dark: bool,
+    (dark, flat): (bool, bool),
     (w, h): (usize, usize),
 ) -> Case<Calibrate> {
     let mut random = Random::new(1 + mode as u64);
@@ -70,9 +70,10 @@ fn calibrate_case(
         input: input as u32,
         mode: mode as u32,
         shift: if input == Store::U8 { 8 } else { 0 },
-        pad0: 0,
-        pad1: 0,
-        pad2: 0,
+        flat: u32::from(flat),
+        pad: [0; 2],
+        black: [0.25, 3.0, 2.5, 1.0].map(|b| b * white(input) / 255.0),
+        gain: [2.0, 1.0, 1.25, 1.75],
     };
     let mut levels: Vec<f32> = sky(&mut random, w * h * channels).iter().map(|v| v * white(input)).collect();
     if input == Store::F32 {
@@ -88,13 +89,18 @@ fn calibrate_case(
             let unit = if store == Store::F32 { white(input) / white(store) } else { 1.0 };
             let words = plane(&mut random, store, w, h);
             let scaled = || cast_slice::<u32, f32>(&words).iter().map(|v| v * unit);
-            reads[1 + c] =
-                Some(if store == Store::F32 { scaled().map(f32::to_bits).collect() } else { words });
+            reads[1 + c] = Some(match (store, flat) {
+                (Store::F32, true) => {
+                    scaled().flat_map(|d| [d.to_bits(), random.within(0.5, 3.0).to_bits()]).collect()
+                }
+                (Store::F32, false) => scaled().map(f32::to_bits).collect(),
+                _ => words,
+            });
         }
         writes[c] = Some(poison(out, w, h, Tolerance::Exact));
     }
-    let dark = if dark { "with" } else { "without" };
-    Case { name: format!("{w}x{h} {input:?} x{channels} {mode:?} {dark} dark"), params, reads, writes }
+    let name = format!("{w}x{h} {input:?} x{channels} {mode:?}, dark {dark}, flat {flat}");
+    Case { name, params, reads, writes }
 }
 
 impl Probe for Calibrate {
@@ -103,9 +109,11 @@ impl Probe for Calibrate {
         for input in STORES {
             for channels in [1, 3] {
                 for mode in MODES.into_iter().filter(|&m| input != Store::F32 || m != Mode::Fixed) {
-                    cases.push(calibrate_case(input, channels, mode, false, (width, height)));
-                    if mode != Mode::Copy {
-                        cases.push(calibrate_case(input, channels, mode, true, (width, height)));
+                    let float = matches!(mode, Mode::Guarded | Mode::Signed);
+                    let masters =
+                        [(true, false, false), (mode != Mode::Copy, true, false), (float, true, true)];
+                    for (_, dark, flat) in masters.into_iter().filter(|m| m.0) {
+                        cases.push(calibrate_case(input, channels, mode, (dark, flat), (width, height)));
                     }
                 }
             }
@@ -114,18 +122,21 @@ impl Probe for Calibrate {
     }
 
     fn vital(case: &Case<Self>) -> bool {
-        // JPEG files without a dark, with a narrow one; TIFF files with a wide one; gray 16-bit files.
+        // JPEG files without a dark, with a narrow one; TIFF files with a wide one; gray 16-bit files; mosaics, of which
+        // those with a flat take the most.
         let p = &case.params;
         let chosen = [
-            (Store::U8, 3, Mode::Copy, false),
-            (Store::U8, 3, Mode::Fixed, true),
-            (Store::U16, 3, Mode::Guarded, true),
-            (Store::U16, 1, Mode::Fixed, true),
+            (Store::U8, 3, Mode::Copy, false, 0),
+            (Store::U8, 3, Mode::Fixed, true, 0),
+            (Store::U16, 3, Mode::Guarded, true, 0),
+            (Store::U16, 1, Mode::Fixed, true, 0),
+            (Store::U16, 1, Mode::Signed, true, 0),
+            (Store::U16, 1, Mode::Signed, true, 1),
         ];
-        let this = (p.input, p.channels, p.mode, case.reads[1].is_some());
-        chosen
-            .into_iter()
-            .any(|(input, channels, mode, dark)| this == (input as u32, channels, mode as u32, dark))
+        let this = (p.input, p.channels, p.mode, case.reads[1].is_some(), p.flat);
+        chosen.into_iter().any(|(input, channels, mode, dark, flat)| {
+            this == (input as u32, channels, mode as u32, dark, flat)
+        })
     }
 
     fn plant(case: &mut Case<Self>) {
