@@ -98,7 +98,7 @@ pub fn master(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Dar
             Err(e) => report.warn(&format!("dark left out: {}", short(&e, &file))),
         }
     }
-    match builder.finish() {
+    match builder.finish()? {
         Some(master) => {
             let kind = if master.shape.sample == SampleType::F32 { " float" } else { "" };
             report.line(&format!(

@@ -1,15 +1,20 @@
-//! Master darks: several dark frames made into one, sample by sample.
+//! Masters: several darks, flats or bias frames made into one, sample by sample.
 
 mod builder;
+pub mod cache;
+mod column;
+mod levels;
+mod passes;
 mod plan;
 mod spill;
 
-pub use builder::Builder;
+pub use builder::{BUDGET_BYTES, Builder, Setup};
+pub use passes::{Built, build};
 pub use plan::{DarkRule, Plan};
 
-use crate::frame::{SampleType, Shape, maximum};
+use crate::frame::{Frame, SampleType, Shape, maximum};
 
-/// How darks become a master.
+/// How frames become a master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MasterRule {
     /// m = first dark; for each next dark d: d > m ? (d + m) / 2 : m. Leans to the hot pixels.
@@ -22,15 +27,88 @@ pub enum MasterRule {
     Sigma,
 }
 
-/// A master dark.
+impl MasterRule {
+    /// Its name, as headers and the command line spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            MasterRule::PeakMean => "peak-mean",
+            MasterRule::Mean => "mean",
+            MasterRule::Median => "median",
+            MasterRule::Sigma => "sigma",
+        }
+    }
+
+    /// The rule of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<MasterRule> {
+        [MasterRule::PeakMean, MasterRule::Mean, MasterRule::Median, MasterRule::Sigma]
+            .into_iter()
+            .find(|rule| rule.name() == name.trim())
+    }
+
+    /// What is used where nobody asked: the median of linear frames, the peak mean of pictures that a camera made.
+    #[must_use]
+    pub const fn usual(linear: bool) -> MasterRule {
+        if linear { MasterRule::Median } else { MasterRule::PeakMean }
+    }
+}
+
+/// What a master was made of: what its first frame says, which the others agree with as far as they say it.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct About {
+    /// How it was made; `None` where that is not known.
+    pub rule: Option<MasterRule>,
+    /// Exposure time of each frame in seconds.
+    pub exposure_s: Option<f64>,
+    /// ISO speed.
+    pub iso: Option<f64>,
+    /// Gain as the camera counts it.
+    pub gain: Option<f64>,
+    /// Temperature of the sensor, degrees Celsius.
+    pub temperature_c: Option<f64>,
+    /// Camera.
+    pub camera: Option<String>,
+    /// Black that was taken off the samples of the first frame, of each pixel of a 2x2 cell.
+    pub black: [f32; 4],
+    /// The level (less black) that stands for 1, where the file says.
+    pub white: Option<f32>,
+    /// Whether samples are proportional to light.
+    pub linear: bool,
+    /// Whether every frame says the same of exposure, ISO and gain (to 2 %), of camera and black.
+    pub alike: bool,
+}
+
+impl About {
+    /// What `frame` says.
+    fn of(frame: &Frame, rule: MasterRule) -> About {
+        let tags = &frame.tags;
+        About {
+            rule: Some(rule),
+            exposure_s: tags.exposure_s,
+            iso: tags.iso,
+            gain: tags.gain,
+            temperature_c: tags.temperature_c,
+            camera: tags.camera.clone(),
+            black: frame.sensor.black,
+            white: frame.sensor.white,
+            linear: frame.sensor.linear,
+            alike: true,
+        }
+    }
+}
+
+/// A master dark, flat or bias.
 #[derive(Clone, Debug)]
 pub struct Master {
-    /// Size and channels; `sample` is the type of the darks.
+    /// Size, channels and mosaic; `sample` is the type of the frames.
     pub shape: Shape,
-    /// Interleaved samples, level units of the darks.
+    /// Interleaved samples, level units of the frames: samples less black.
     pub levels: Vec<f32>,
-    /// Darks it was made from.
+    /// Frames it was made from; of a ready master, as many as its header says.
     pub frames: usize,
+    /// What it was made of.
+    pub about: About,
 }
 
 impl Master {

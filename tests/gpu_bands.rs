@@ -18,7 +18,7 @@ use livestack::kernels::cases::{Probe, compare, outputs};
 use livestack::kernels::layout::Field;
 use livestack::kernels::present::Present;
 use livestack::kernels::{Access, Shared, stride};
-use livestack::master::{DarkRule, Master, Plan};
+use livestack::master::{About, DarkRule, Master, Plan};
 use livestack::picture::StretchMode;
 use livestack::rules::Method;
 use livestack::sensor::Sensor;
@@ -52,7 +52,7 @@ fn frame(seed: u32) -> Frame {
 /// Linear values and automatically stretched picture of each rule.
 fn night<B: Backend>(backend: B) -> Vec<(Vec<f32>, Vec<u8>)> {
     let levels = (0..SHAPE.samples()).map(|k| (k % 23) as f32 + 0.5).collect();
-    let master = Master { shape: SHAPE, levels, frames: 2 };
+    let master = Master { shape: SHAPE, levels, frames: 2, about: About::default() };
     let plan = Plan::new(SHAPE, 255.0, Some(&master), DarkRule::Guarded).unwrap();
     let setup = Setup {
         white: 255.0,

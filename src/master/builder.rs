@@ -1,178 +1,288 @@
-//! Collects darks and makes the master of them.
+//! Collects frames and makes the master of them.
 
-use super::{Master, MasterRule};
+use super::column::{Column, columns};
+use super::levels::{Black, each_level, each_sample};
+use super::spill::Kept;
+use super::{About, Master, MasterRule};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, SampleType, Shape};
+use crate::memory;
 use rayon::prelude::*;
+use std::ops::Range;
+use std::path::PathBuf;
 
-/// Kappa of [`MasterRule::Sigma`], standard deviations.
-const KAPPA: f64 = 3.0;
-/// Samples that a thread works on at a time.
-const CHUNK: usize = 1 << 16;
+/// Bytes of frames that are kept in memory for a median. With five decoded frames of 20 Mpix and 16 bits (200 MB),
+/// their files (as much again where nothing is compressed) and the result (80 MB), the program stays under 600 MB.
+pub const BUDGET_BYTES: usize = 96 << 20;
+/// The part of the free memory that may be used where there is no disk.
+const FREE_PART: u64 = 4;
+/// Exposure, ISO and gain of the frames of a master differ by at most this part of the larger: shutters are that exact.
+const APART: f64 = 0.02;
+/// Most frames of 16 bits whose sum 32 bits hold.
+const MOST_WHOLE: usize = (u32::MAX / u16::MAX as u32) as usize;
 
-/// Collects darks.
+/// How a master is built.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The rule; `None`: what is usual for the first frame, see [`MasterRule::usual`].
+    pub rule: Option<MasterRule>,
+    /// A folder on whose disk frames may wait that do not fit in memory (it need not exist yet, nothing stays there);
+    /// `None`: the system's temporary folder.
+    pub folder: Option<PathBuf>,
+    /// Bytes of frames that are kept in memory.
+    pub budget: usize,
+    /// Bytes of frames that are kept in memory where there is no room on the disk: the files are read several times.
+    pub without_disk: usize,
+    /// Whether frames may wait on the disk.
+    pub disk: bool,
+    /// Whether frames of another exposure are taken: flats of the twilight are exposed longer and longer.
+    pub any_exposure: bool,
+}
+
+impl Setup {
+    /// A master by `rule`, or by the usual one.
+    #[must_use]
+    pub fn new(rule: impl Into<Option<MasterRule>>) -> Setup {
+        let free = memory::available().map_or(0, |bytes| bytes / FREE_PART);
+        Setup {
+            rule: rule.into(),
+            folder: None,
+            budget: BUDGET_BYTES,
+            without_disk: BUDGET_BYTES.max(usize::try_from(free).unwrap_or(usize::MAX)),
+            disk: true,
+            any_exposure: false,
+        }
+    }
+}
+
+/// Collects frames.
 pub struct Builder {
+    setup: Setup,
+    part: Option<(usize, usize)>,
+    made: Option<Made>,
+}
+
+/// What is known once there is a frame.
+struct Made {
+    shape: Shape,
+    about: About,
     rule: MasterRule,
-    shape: Option<Shape>,
     frames: usize,
-    running: Vec<f32>,
-    sums: Vec<f64>,
-    kept: Vec<Frame>,
+    /// What the header of the first frame says of how many it was made from.
+    master_of: Option<usize>,
+    black: Black,
+    part: Range<usize>,
+    work: Work,
+}
+
+enum Work {
+    Peak(Vec<f32>),
+    Whole(Vec<u32>),
+    Real(Vec<f64>),
+    Kept(Column, Kept),
 }
 
 impl Builder {
-    /// A master by `rule`.
+    /// A master by `rule`; by what is usual for the first frame where that is `None`.
     #[must_use]
-    pub fn new(rule: MasterRule) -> Self {
-        Builder { rule, shape: None, frames: 0, running: Vec::new(), sums: Vec::new(), kept: Vec::new() }
+    pub fn new(rule: impl Into<Option<MasterRule>>) -> Self {
+        Builder::with(Setup::new(rule))
     }
 
-    /// Adds a dark; gives its buffer back where it is not kept.
+    /// A master as `setup` says.
+    #[must_use]
+    pub fn with(setup: Setup) -> Self {
+        Builder { setup, part: None, made: None }
+    }
+
+    /// Only part number `.0` of `.1` of the samples of a median: all of them are kept in memory.
+    pub(super) fn part(mut self, number: usize, of: usize) -> Self {
+        self.part = Some((number, of));
+        self.setup.budget = usize::MAX;
+        self
+    }
+
+    /// The rule, once a frame has decided it or where it was asked for.
+    #[must_use]
+    pub fn rule(&self) -> Option<MasterRule> {
+        self.made.as_ref().map(|made| made.rule).or(self.setup.rule)
+    }
+
+    /// Bytes of the first frame, where there is one.
+    pub(super) fn frame_bytes(&self) -> Option<usize> {
+        self.made.as_ref().map(|made| made.shape.bytes())
+    }
+
+    /// Adds a frame; gives a buffer to decode into back, empty where it is kept.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] where its size or type differs from the first dark's.
-    pub fn push(&mut self, dark: Frame) -> Result<Vec<u32>> {
-        let first = *self.shape.get_or_insert(dark.shape);
-        if first != dark.shape {
-            let what = format!("expected {first} as the first dark, got {}", dark.shape);
-            return Err(Error::Mismatch { what, path: dark.path });
+    /// [`Error::Mismatch`] where its size, mosaic, type, exposure, ISO or gain differs from the first frame's: it is left
+    /// out, others can follow. [`Error::Io`] where it fits neither in memory nor on the disk: no master can be made
+    /// from these frames in one pass, see [`build`](super::build).
+    pub fn push(&mut self, frame: Frame) -> Result<Vec<u32>> {
+        match &mut self.made {
+            Some(made) => made.check(&frame, self.setup.any_exposure)?,
+            none => *none = Some(Made::new(&frame, &self.setup, self.part)),
         }
-        self.frames += 1;
-        match self.rule {
-            MasterRule::PeakMean if self.frames == 1 => {
-                self.running.resize(dark.shape.samples(), 0.0);
-                each(&dark, &mut self.running, |m, d| *m = d);
-                Ok(dark.words)
-            }
-            MasterRule::PeakMean => {
-                each(&dark, &mut self.running, |m, d| *m = if d > *m { (d + *m) / 2.0 } else { *m });
-                Ok(dark.words)
-            }
-            MasterRule::Mean => {
-                self.sums.resize(dark.shape.samples(), 0.0);
-                each(&dark, &mut self.sums, |s, d| *s += f64::from(d));
-                Ok(dark.words)
-            }
-            MasterRule::Median | MasterRule::Sigma => {
-                self.kept.push(dark);
-                Ok(Vec::new())
-            }
+        match &mut self.made {
+            Some(made) => made.add(frame),
+            None => Ok(frame.words),
         }
     }
 
-    /// The master; `None` where no dark was added.
-    #[must_use]
-    pub fn finish(self) -> Option<Master> {
-        let shape = self.shape?;
-        let n = self.frames as f64;
-        let levels = match self.rule {
-            MasterRule::PeakMean => self.running,
-            MasterRule::Mean => self.sums.par_iter().map(|s| (s / n) as f32).collect(),
-            MasterRule::Median => stacked(&self.kept, shape.samples(), median),
-            MasterRule::Sigma => stacked(&self.kept, shape.samples(), sigma),
+    /// The master; `None` where no frame was added.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where frames that waited on the disk cannot be read back.
+    pub fn finish(self) -> Result<Option<Master>> {
+        self.made.map(Made::finish).transpose()
+    }
+}
+
+impl Made {
+    fn new(first: &Frame, setup: &Setup, part: Option<(usize, usize)>) -> Made {
+        let shape = first.shape;
+        let samples = shape.samples();
+        let rule = setup.rule.unwrap_or(MasterRule::usual(first.sensor.linear));
+        let part = part.map_or(0..samples, |(k, of)| samples * k / of..samples * (k + 1) / of);
+        let kept =
+            || Kept::new(part.len() * shape.sample.bytes(), setup.budget, setup.folder.clone(), setup.disk);
+        let work = match rule {
+            MasterRule::PeakMean => Work::Peak(vec![0.0; samples]),
+            MasterRule::Mean if shape.sample == SampleType::F32 => Work::Real(vec![0.0; samples]),
+            MasterRule::Mean => Work::Whole(vec![0; samples]),
+            MasterRule::Median => Work::Kept(Column::Median, kept()),
+            MasterRule::Sigma => Work::Kept(Column::Sigma, kept()),
         };
-        Some(Master { shape, levels, frames: self.frames })
+        let (about, black) = (About::of(first, rule), Black::new(shape));
+        Made { shape, about, rule, frames: 0, master_of: first.tags.master_of, black, part, work }
     }
-}
 
-/// Calls `f(&mut out[k], level of sample k)` for every sample of `frame`, on all cores.
-fn each<T: Send>(frame: &Frame, out: &mut [T], f: impl Fn(&mut T, f32) + Sync + Copy) {
-    match frame.shape.sample {
-        SampleType::U8 => typed(frame.bytes(), out, |d: u8| f32::from(d), f),
-        SampleType::U16 => typed(bytemuck::cast_slice(&frame.words), out, |d: u16| f32::from(d), f),
-        SampleType::F32 => typed(bytemuck::cast_slice(&frame.words), out, |d: f32| d, f),
-    }
-}
-
-fn typed<S: Copy + Sync, T: Send>(
-    samples: &[S],
-    out: &mut [T],
-    level: impl Fn(S) -> f32 + Sync + Copy,
-    f: impl Fn(&mut T, f32) + Sync + Copy,
-) {
-    let arch = pulp::Arch::new();
-    out.par_chunks_mut(CHUNK).zip(samples.par_chunks(CHUNK)).for_each(|(out, samples)| {
-        arch.dispatch(|| {
-            for (o, &s) in out.iter_mut().zip(samples) {
-                f(o, level(s));
+    /// Refuses what does not belong to the first frame.
+    fn check(&self, frame: &Frame, any_exposure: bool) -> Result<()> {
+        let refuse = |what: String| Err(Error::Mismatch { what, path: frame.path.clone() });
+        if frame.shape != self.shape {
+            return refuse(format!("expected {} as the first frame, got {}", self.shape, frame.shape));
+        }
+        let tags = &frame.tags;
+        for (what, first, own, any) in [
+            ("an exposure in seconds", self.about.exposure_s, tags.exposure_s, any_exposure),
+            ("an ISO speed", self.about.iso, tags.iso, false),
+            ("a gain", self.about.gain, tags.gain, false),
+        ] {
+            if let (Some(first), Some(own), false) = (first, own, any)
+                && apart(first, own)
+            {
+                return refuse(format!("expected {what} of {first} as the first frame, got {own}"));
             }
-        });
-    });
-}
+        }
+        Ok(())
+    }
 
-/// `f` of each sample's column through the darks.
-fn stacked(darks: &[Frame], samples: usize, f: fn(&mut [f32]) -> f32) -> Vec<f32> {
-    let mut out = vec![0.0; samples];
-    out.par_chunks_mut(CHUNK).enumerate().for_each(|(c, part)| {
-        let mut column = vec![0.0; darks.len()];
-        for (k, v) in part.iter_mut().enumerate() {
-            for (d, dark) in column.iter_mut().zip(darks) {
-                *d = dark.level(c * CHUNK + k);
+    fn add(&mut self, frame: Frame) -> Result<Vec<u32>> {
+        let (about, own) = (&mut self.about, About::of(&frame, self.rule));
+        about.alike &= same(about.exposure_s, own.exposure_s)
+            && same(about.iso, own.iso)
+            && same(about.gain, own.gain)
+            && about.camera == own.camera
+            && about.black == own.black;
+        if self.frames == MOST_WHOLE
+            && let Work::Whole(sums) = &self.work
+        {
+            self.work = Work::Real(sums.par_iter().map(|&s| f64::from(s)).collect());
+        }
+        let words = match &mut self.work {
+            Work::Peak(running) if self.frames == 0 => {
+                each_level(&frame, running, |m, d| *m = d);
+                frame.words
             }
-            *v = f(&mut column);
-        }
-    });
-    out
-}
+            Work::Peak(running) => {
+                each_level(&frame, running, |m, d| *m = if d > *m { (d + *m) / 2.0 } else { *m });
+                frame.words
+            }
+            Work::Whole(sums) => {
+                // Whole samples: nothing is lost on the way through f32.
+                each_sample(&frame, sums, |s, d| *s += d as u32);
+                frame.words
+            }
+            Work::Real(sums) => {
+                each_sample(&frame, sums, |s, d| *s += f64::from(d));
+                frame.words
+            }
+            Work::Kept(_, kept) => kept.push(part_of(frame.words, &self.part, &self.shape))?,
+        };
+        self.black.push(own.black);
+        self.frames += 1;
+        Ok(words)
+    }
 
-fn median(column: &mut [f32]) -> f32 {
-    column.sort_unstable_by(f32::total_cmp);
-    let n = column.len();
-    if n % 2 == 1 { column[n / 2] } else { (column[n / 2 - 1] + column[n / 2]) / 2.0 }
-}
-
-fn sigma(column: &mut [f32]) -> f32 {
-    let mut kept: Vec<f64> = column.iter().map(|&v| f64::from(v)).collect();
-    loop {
-        let n = kept.len() as f64;
-        let mean = kept.iter().sum::<f64>() / n;
-        let deviation = (kept.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
-        let before = kept.len();
-        kept.retain(|v| (v - mean).abs() <= KAPPA * deviation);
-        if kept.len() == before || kept.is_empty() {
-            return mean as f32;
-        }
+    fn finish(self) -> Result<Master> {
+        let n = self.frames as f64;
+        let levels = match self.work {
+            Work::Peak(running) => running,
+            Work::Whole(sums) => means(&sums, &self.black, |s| f64::from(s) / n),
+            Work::Real(sums) => means(&sums, &self.black, |s| s / n),
+            Work::Kept(what, kept) => {
+                let (first, black) = (self.part.start, &self.black);
+                let mut out = vec![0.0; self.part.len()];
+                match self.shape.sample {
+                    SampleType::U8 => {
+                        kept.bands(&mut out, |k, f, out| columns::<u8>(what, f, first + k, black, out))?
+                    }
+                    SampleType::U16 => {
+                        kept.bands(&mut out, |k, f, out| columns::<u16>(what, f, first + k, black, out))?
+                    }
+                    SampleType::F32 => {
+                        kept.bands(&mut out, |k, f, out| columns::<f32>(what, f, first + k, black, out))?
+                    }
+                }
+                out
+            }
+        };
+        // A ready master passes through any rule.
+        let frames = self.master_of.filter(|_| self.frames == 1).unwrap_or(self.frames);
+        Ok(Master { shape: self.shape, levels, frames, about: self.about })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether two figures are too far apart.
+fn apart(a: f64, b: f64) -> bool {
+    (a - b).abs() > APART * a.abs().max(b.abs())
+}
 
-    fn dark(levels: &[u8]) -> Frame {
-        let mut bytes = levels.to_vec();
-        bytes.resize(levels.len().next_multiple_of(4), 0);
-        Frame {
-            path: "dark".into(),
-            shape: Shape {
-                width: levels.len(),
-                height: 1,
-                channels: 1,
-                sample: SampleType::U8,
-                mosaic: None,
-            },
-            words: bytes.chunks(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-            sensor: crate::sensor::Sensor::DISPLAY,
-            tags: crate::tags::Tags::default(),
-        }
+fn same(a: Option<f64>, b: Option<f64>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => !apart(a, b),
+        (a, b) => a == b,
     }
+}
 
-    fn master(rule: MasterRule, darks: &[&[u8]]) -> Vec<f32> {
-        let mut b = Builder::new(rule);
-        for d in darks {
-            b.push(dark(d)).expect("same size");
-        }
-        b.finish().expect("darks").levels
+/// Samples `part` of a frame of `shape`, from the first word on.
+fn part_of(mut words: Vec<u32>, part: &Range<usize>, shape: &Shape) -> Vec<u32> {
+    if part.len() == shape.samples() {
+        return words;
     }
+    let size = shape.sample.bytes();
+    let mut own = vec![0; (part.len() * size).div_ceil(size_of::<u32>())];
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut own);
+    let all: &[u8] = bytemuck::cast_slice(&words);
+    bytes[..part.len() * size].copy_from_slice(&all[part.start * size..part.end * size]);
+    std::mem::swap(&mut words, &mut own);
+    words
+}
 
-    #[test]
-    fn rules_of_the_master() {
-        let darks: [&[u8]; 4] = [&[10, 20, 0], &[20, 10, 0], &[11, 30, 0], &[200, 20, 0]];
-        // 10, 15, 15, 107.5 / 20, 20, 25, 25.
-        assert_eq!(master(MasterRule::PeakMean, &darks), [107.5, 25.0, 0.0]);
-        assert_eq!(master(MasterRule::Mean, &darks), [60.25, 20.0, 0.0]);
-        assert_eq!(master(MasterRule::Median, &darks), [15.5, 20.0, 0.0]);
-        let many: Vec<&[u8]> = std::iter::repeat_n(&[10_u8, 10][..], 19).chain([&[250, 10][..]]).collect();
-        assert_eq!(master(MasterRule::Sigma, &many), [10.0, 10.0]);
+/// Means of sums less the mean black.
+fn means<S: Copy + Sync>(sums: &[S], black: &Black, mean: impl Fn(S) -> f64 + Sync) -> Vec<f32> {
+    if !black.any() {
+        return sums.par_iter().map(|&s| mean(s) as f32).collect();
     }
+    let cell = black.mean();
+    sums.par_iter()
+        .enumerate()
+        .map(|(k, &s)| {
+            let mut place = [0];
+            black.cells(k, &mut place);
+            (mean(s) - cell[place[0]]) as f32
+        })
+        .collect()
 }

@@ -139,15 +139,16 @@ fn planes<T: bytemuck::Pod>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::master::About;
 
     #[test]
     fn planes_are_narrow_only_where_that_is_exact() {
         let shape = Shape { width: 3, height: 1, channels: 1, sample: SampleType::U8, mosaic: None };
-        let exact = Master { shape, levels: vec![107.5, 0.25, 3.0], frames: 3 };
+        let exact = Master { shape, levels: vec![107.5, 0.25, 3.0], frames: 3, about: About::default() };
         let plan = Plan::new(shape, 255.0, Some(&exact), DarkRule::Guarded).expect("fits");
         assert_eq!((plan.mode, plan.shift, plan.format.store), (Mode::Fixed, 8, Store::U16));
         assert_eq!(plan.dark[0][0], (107 * 256 + 128) | 64 << 16);
-        let third = Master { shape, levels: vec![1.0 / 3.0, 0.0, 0.0], frames: 3 };
+        let third = Master { shape, levels: vec![1.0 / 3.0, 0.0, 0.0], frames: 3, about: About::default() };
         let plan = Plan::new(shape, 255.0, Some(&third), DarkRule::Guarded).expect("fits");
         assert_eq!((plan.mode, plan.format.store), (Mode::Guarded, Store::F32));
         let plan = Plan::new(shape, 255.0, Some(&exact), DarkRule::Signed).expect("fits");
