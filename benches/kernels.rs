@@ -7,6 +7,7 @@ use livestack::align::motion::IDENTITY;
 use livestack::backend::cpu::Cpu;
 use livestack::backend::{Backend, Choice, Opened, open};
 use livestack::error::Result;
+use livestack::sensor::NO_MATRIX;
 use livestack::kernels::accumulate::{self as acc, Accumulate, AccumulateParams, Pose};
 use livestack::kernels::calibrate::{Calibrate, CalibrateParams, Mode};
 use livestack::kernels::coverage::{Coverage, CoverageParams};
@@ -184,9 +185,12 @@ fn bench<B: Backend>(backend: B) -> Result<()> {
         stride: s as u32,
         channels: 3,
         stretched: 0,
+        coloured: 0,
         scale: 1.0,
+        pad: [0; 3],
         stretch: [Stretch::NONE; 3],
-        pad: [0; 2],
+        matrix: NO_MATRIX,
+        end: [0; 3],
     };
     let mut picture = b.backend.alloc("picture", s * 3 / 4 * h)?;
     b.run::<Present>(

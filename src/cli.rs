@@ -17,7 +17,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "Exit codes:
   0  done (even if single frames were rejected, also after Ctrl-C)
   1  nothing could be stacked, or an output failed
-  2  wrong usage: flags, or darks that do not fit the lights
+  2  wrong usage: flags, or masters that do not fit the lights
   3  the backend asked for cannot be used
   4  a folder does not exist
   5  the session is in use (kept for sessions)";
@@ -25,9 +25,12 @@ const EXIT_CODES: &str = "Exit codes:
 /// Heading of the flags that say which frames are stacked.
 const GRADING: &str = "Which frames are stacked";
 
+/// Heading of the flags about masters, mosaics and levels.
+const CALIBRATION: &str = "Calibration and colours";
+
 /// The rules, from their table.
 fn method_help() -> String {
-    let mut text = "Accumulation rules, with commas between; all: the first six [default: all]".to_owned();
+    let mut text = "Accumulation rules, with commas between; all: the first six [default: all; mean for RAW and FITS]".to_owned();
     for m in Method::ALL {
         text.push_str(&format!("\n  {:<9}{}", m.name(), m.help()));
     }
@@ -40,6 +43,9 @@ pub enum Command {
     /// Stack a folder of frames, or the frames named.
     #[command(after_help = EXIT_CODES)]
     Stack(Box<StackArgs>),
+    /// Build a master dark, flat or bias from a folder of frames.
+    #[command(after_help = EXIT_CODES)]
+    Master(Box<MasterArgs>),
     /// List the adapters: driver, limits, what `auto` would choose and why.
     Devices {
         /// As one JSON line an adapter.
@@ -54,16 +60,9 @@ pub struct StackArgs {
     /// A folder of frames, or frames.
     #[arg(value_name = "INPUT", default_value = "input")]
     pub input: Vec<PathBuf>,
-    /// Folder of darks, or a ready master dark [default: dark/ if it exists].
-    #[arg(long, value_name = "DIR|FILE")]
-    pub dark: Option<PathBuf>,
-    /// How the dark is taken off: i > m ? i - m : i, or i - m with negatives kept [default: guarded; signed with
-    /// --on-change scale].
-    #[arg(long, value_enum)]
-    pub dark_rule: Option<DarkRuleArg>,
-    /// How darks become a master [default: peak-mean; mean with --on-change scale].
-    #[arg(long, value_enum)]
-    pub master: Option<MasterArg>,
+    /// Masters and how they are used.
+    #[command(flatten)]
+    pub calibration: CalibrationArgs,
     /// Folder for the outputs; created where missing.
     #[arg(short, long, value_name = "DIR", default_value = "output")]
     pub out: PathBuf,
@@ -117,12 +116,19 @@ pub struct StackArgs {
         help_heading = GRADING
     )]
     pub restart_on_new_target: Option<usize>,
-    /// Output formats: png (8 bit), png16, tiff (32-bit float, linear).
+    /// Output formats: png (8 bit), png16, tiff16, and linear: tiff and fits (32-bit float).
     #[arg(long, value_name = "LIST", default_value = "png")]
     pub format: String,
-    /// Stretch of the pictures, never of linear data [default: none for the six rules, auto for mean].
+    /// Stretch of the pictures, never of linear data [default: none for the six rules, auto for mean and for RAW and FITS
+    /// frames].
     #[arg(long, value_enum)]
     pub stretch: Option<StretchArg>,
+    /// Stretch all channels alike instead of each by its own background.
+    #[arg(long)]
+    pub linked: bool,
+    /// Brighten what is shown by so many stops: 1 doubles it.
+    #[arg(long, value_name = "EV", default_value_t = 0.0, allow_hyphen_values = true)]
+    pub exposure_gain: f64,
     /// Where the pixels are computed; explicit choices are never replaced.
     #[arg(long, value_enum, default_value = "auto")]
     pub backend: BackendArg,
@@ -138,6 +144,109 @@ pub struct StackArgs {
     /// A table at the end: what each kernel and host stage took.
     #[arg(long)]
     pub timings: bool,
+}
+
+/// Flags about masters, mosaics and levels.
+#[derive(Args, Debug)]
+#[command(next_help_heading = CALIBRATION)]
+pub struct CalibrationArgs {
+    /// Folder of darks, or a ready master dark [default: dark/ if it exists].
+    #[arg(long, value_name = "DIR|FILE")]
+    pub dark: Option<PathBuf>,
+    /// Folder of flats, or a ready master flat: lights are divided by it.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub flat: Option<PathBuf>,
+    /// Folder of darks of the flats' exposure, or their master: taken off the flat.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub flat_dark: Option<PathBuf>,
+    /// Folder of bias frames, or their master: taken off the flat where there is no flat dark, and off the lights where
+    /// there is no dark.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub bias: Option<PathBuf>,
+    /// Where masters are kept for the next start [default: .livestack-cache beside the folder of frames].
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// How the dark is taken off: i > m ? i - m : i, or i - m with negatives kept [default: guarded; signed for RAW and
+    /// FITS frames, and with --on-change scale].
+    #[arg(long, value_enum)]
+    pub dark_rule: Option<DarkRuleArg>,
+    /// How darks become a master [default: peak-mean; median for RAW and FITS; mean with --on-change scale].
+    #[arg(long, value_enum)]
+    pub master: Option<MasterArg>,
+    /// Leave hot pixels of mosaics as they are.
+    #[arg(long)]
+    pub keep_hot_pixels: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment would become the help of the group")]
+    pub reading: ReadingArgs,
+    /// How a mosaic becomes colours.
+    #[arg(long, value_enum, default_value = "mhc")]
+    pub demosaic: DemosaicArg,
+    /// Colours of RAW frames: balanced as the camera did and in sRGB, or as the sensor sees them.
+    #[arg(long, value_enum, default_value = "camera", alias = "color")]
+    pub colour: ColourArg,
+}
+
+/// Flags that overrule what files say of their samples.
+#[derive(Args, Debug)]
+#[command(next_help_heading = CALIBRATION)]
+pub struct ReadingArgs {
+    /// The mosaic of frames with one channel, whatever their header says: RGGB, GRBG, GBRG, BGGR or none.
+    #[arg(long, value_name = "PATTERN")]
+    pub bayer: Option<String>,
+    /// The level that stands for white, whatever header or type say.
+    #[arg(long, value_name = "LEVEL")]
+    pub white: Option<f64>,
+}
+
+/// Flags of `master`.
+#[derive(Args, Debug)]
+pub struct MasterArgs {
+    /// What the frames are.
+    #[arg(value_enum)]
+    pub kind: MasterKindArg,
+    /// Folder of frames.
+    pub dir: PathBuf,
+    /// The master, a 32-bit float FITS file.
+    #[arg(short, long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// How they become one [default: peak-mean; median for RAW and FITS; mean for flats].
+    #[arg(long = "rule", value_enum)]
+    pub master: Option<MasterArg>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment would become the help of the group")]
+    pub reading: ReadingArgs,
+}
+
+/// What `master` is made of.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum MasterKindArg {
+    /// Shutter closed, exposed as long as the lights.
+    Dark,
+    /// An evenly lit field.
+    Flat,
+    /// Shutter closed, not exposed.
+    Bias,
+}
+
+/// `--demosaic`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DemosaicArg {
+    /// Mean of the nearest pixels.
+    Bilinear,
+    /// Malvar, He and Cutler: corrected by the gradient.
+    Mhc,
+    /// A cell of 2x2 pixels becomes one.
+    Superpixel,
+}
+
+/// `--colour`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ColourArg {
+    /// White balance as shot, and the camera's matrix.
+    Camera,
+    /// Nothing is done.
+    Sensor,
 }
 
 /// `--dark-rule`.
@@ -211,6 +320,10 @@ pub enum OnChangeArg {
 pub enum StretchArg {
     /// As it is.
     None,
+    /// A straight line from the background to the brightest thousandth.
+    Linear,
+    /// The transfer function of sRGB: for linear frames of bright scenes.
+    Gamma,
     /// Midtones transfer function from median and MAD.
     Auto,
 }

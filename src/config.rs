@@ -5,14 +5,18 @@ use crate::align::grade::Limits;
 use crate::align::motion::Motion;
 use crate::backend::Choice;
 use crate::cli::{
-    AlignToArg, BackendArg, DarkRuleArg, MasterArg, MotionArg, OnChangeArg, OrderArg, StackArgs, StretchArg,
+    AlignToArg, BackendArg, CalibrationArgs, ColourArg, DarkRuleArg, DemosaicArg, MasterArg, MotionArg,
+    OnChangeArg, OrderArg, ReadingArgs, StackArgs, StretchArg,
 };
+use crate::decode::Wish;
 use crate::error::{Error, Result};
 use crate::judge::{OnChange, Rules};
-use crate::master::{DarkRule, MasterRule};
-use crate::picture::StretchMode;
+use crate::kernels::demosaic;
+use crate::master::{DarkRule, MasterRule, Wishes};
+use crate::picture::{Look, StretchMode};
 use crate::record::Poses;
 use crate::rules::Method;
+use crate::sensor::Bayer;
 use std::path::PathBuf;
 
 /// An output format.
@@ -22,14 +26,23 @@ pub enum Output {
     Png,
     /// 16-bit PNG, `METHOD_16.png`.
     Png16,
+    /// 16-bit TIFF, `METHOD_16.tiff`.
+    Tiff16,
     /// 32-bit float TIFF, linear, white = 1, `METHOD.tiff`.
     Tiff,
+    /// 32-bit float FITS, linear, white = 1, `METHOD.fits`.
+    Fits,
 }
 
 impl Output {
     /// Every format and its name on the command line.
-    pub const ALL: &'static [(&'static str, Output)] =
-        &[("png", Output::Png), ("png16", Output::Png16), ("tiff", Output::Tiff)];
+    pub const ALL: &'static [(&'static str, Output)] = &[
+        ("png", Output::Png),
+        ("png16", Output::Png16),
+        ("tiff16", Output::Tiff16),
+        ("tiff", Output::Tiff),
+        ("fits", Output::Fits),
+    ];
 
     /// What follows METHOD in the file's name.
     #[must_use]
@@ -37,7 +50,9 @@ impl Output {
         match self {
             Output::Png => ".png",
             Output::Png16 => "_16.png",
+            Output::Tiff16 => "_16.tiff",
             Output::Tiff => ".tiff",
+            Output::Fits => ".fits",
         }
     }
 
@@ -46,7 +61,8 @@ impl Output {
         for word in list.split([',', ' ']).filter(|w| !w.is_empty()) {
             let word = word.to_ascii_lowercase();
             let Some((_, format)) = Output::ALL.iter().find(|(name, _)| *name == word) else {
-                return Err(Error::Usage(format!("unknown format: {word}: choose from png png16 tiff")));
+                let names = Output::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" ");
+                return Err(Error::Usage(format!("unknown format: {word}: choose from {names}")));
             };
             if !out.contains(format) {
                 out.push(*format);
@@ -59,22 +75,39 @@ impl Output {
     }
 }
 
+/// Masters and how they are used.
+#[derive(Clone, Debug)]
+pub struct Calibration {
+    /// Folder of darks or a master; `None`: `dark/` if it exists.
+    pub dark: Option<PathBuf>,
+    /// Folder of flats or a master.
+    pub flat: Option<PathBuf>,
+    /// Folder of flat darks or a master.
+    pub flat_dark: Option<PathBuf>,
+    /// Folder of bias frames or a master.
+    pub bias: Option<PathBuf>,
+    /// Where masters are kept; `None`: beside their folders.
+    pub cache: Option<PathBuf>,
+    /// How darks become a master; `None`: what is usual for them.
+    pub master: Option<MasterRule>,
+    /// How lights are calibrated.
+    pub wishes: Wishes,
+}
+
 /// Settings of `stack`.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// A folder, or files.
     pub input: Vec<PathBuf>,
-    /// Folder of darks or a master; `None`: `dark/` if it exists.
-    pub dark: Option<PathBuf>,
-    /// How the dark is taken off.
-    pub dark_rule: DarkRule,
-    /// How darks become a master.
-    pub master: MasterRule,
+    /// Masters and how they are used.
+    pub calibration: Calibration,
+    /// What the frames are taken for.
+    pub wish: Wish,
     /// Folder for the outputs.
     pub out: PathBuf,
     /// First part of the outputs' names.
     pub name: Option<String>,
-    /// The rules; `None`: the six, or `addcomp` where they do not fit in memory.
+    /// The rules; `None`: `mean` for linear frames, else the six, or `addcomp` where they do not fit in memory.
     pub methods: Option<Vec<Method>>,
     /// Only the last so many frames; 0: all.
     pub last: usize,
@@ -92,8 +125,12 @@ pub struct Config {
     pub rules: Rules,
     /// Output formats.
     pub formats: Vec<Output>,
-    /// Stretch of pictures; `None`: by rule.
+    /// Stretch of pictures; `None`: by rule and kind of frames.
     pub stretch: Option<StretchMode>,
+    /// Stretch all channels alike.
+    pub linked: bool,
+    /// What is shown is multiplied by this.
+    pub gain: f32,
     /// Where pixels are computed.
     pub backend: Choice,
     /// Adapter by name or number.
@@ -124,12 +161,10 @@ impl Config {
                 "--adapter names a GPU and --backend cpu uses none: leave one out: {name}"
             )));
         }
-        let (dark_rule, master) = calibration(&args)?;
         let rules = rules(&args)?;
         Ok(Config {
-            dark: args.dark,
-            dark_rule,
-            master,
+            wish: wish(&args.calibration.reading)?,
+            calibration: calibration(args.calibration, args.on_change == OnChangeArg::Scale)?,
             rules,
             input: args.input,
             out: args.out,
@@ -153,8 +188,12 @@ impl Config {
             formats: Output::parse_list(&args.format)?,
             stretch: args.stretch.map(|s| match s {
                 StretchArg::None => StretchMode::None,
+                StretchArg::Linear => StretchMode::Linear,
+                StretchArg::Gamma => StretchMode::Gamma,
                 StretchArg::Auto => StretchMode::Auto,
             }),
+            linked: args.linked,
+            gain: exposure_gain(args.exposure_gain)?,
             backend: match args.backend {
                 BackendArg::Auto => Choice::Auto,
                 BackendArg::Gpu => Choice::Gpu,
@@ -167,26 +206,72 @@ impl Config {
         })
     }
 
-    /// The stretch of `method`'s pictures.
+    /// How `method`'s pictures are shown, of frames that are `linear` or not.
     #[must_use]
-    pub fn stretch(&self, method: Method) -> StretchMode {
-        let by_rule = if method.coverage() { StretchMode::Auto } else { StretchMode::None };
-        self.stretch.unwrap_or(by_rule)
+    pub fn look(&self, method: Method, linear: bool) -> Look {
+        let usual = if method.coverage() || linear { StretchMode::Auto } else { StretchMode::None };
+        Look { stretch: self.stretch.unwrap_or(usual), linked: self.linked, gain: self.gain }
     }
 }
 
-/// Dark rule and master rule: frames that are scaled need a dark that scales with them.
-fn calibration(args: &StackArgs) -> Result<(DarkRule, MasterRule)> {
-    let scale = args.on_change == OnChangeArg::Scale;
-    let rule = match args.dark_rule {
+/// Most stops that are sensible.
+const MOST_STOPS: f64 = 20.0;
+
+fn exposure_gain(stops: f64) -> Result<f32> {
+    if stops.is_finite() && stops.abs() <= MOST_STOPS {
+        return Ok(stops.exp2() as f32);
+    }
+    Err(Error::Usage(format!("--exposure-gain takes stops from -{MOST_STOPS} to {MOST_STOPS}: got {stops}")))
+}
+
+/// What frames are taken for, whatever their files say.
+///
+/// # Errors
+/// [`Error::Usage`] naming the flag and what it takes.
+pub fn wish(args: &ReadingArgs) -> Result<Wish> {
+    let bayer = match args.bayer.as_deref() {
+        None => None,
+        Some(none) if none.eq_ignore_ascii_case("none") => Some(None),
+        Some(name) => match Bayer::named(name) {
+            Some(bayer) => Some(Some(bayer)),
+            None => {
+                return Err(Error::Usage(format!(
+                    "--bayer takes RGGB, GRBG, GBRG, BGGR or none: got {name:?}"
+                )));
+            }
+        },
+    };
+    match args.white {
+        Some(white) if !(white.is_finite() && (white as f32) > 0.0) => {
+            Err(Error::Usage(format!("--white takes a level above 0: got {white}")))
+        }
+        white => Ok(Wish { bayer, white: white.map(|w| w as f32), role: None }),
+    }
+}
+
+/// The rule of that name on the command line.
+#[must_use]
+pub fn master_rule(arg: MasterArg) -> MasterRule {
+    match arg {
+        MasterArg::PeakMean => MasterRule::PeakMean,
+        MasterArg::Mean => MasterRule::Mean,
+        MasterArg::Median => MasterRule::Median,
+        MasterArg::Sigma => MasterRule::Sigma,
+    }
+}
+
+/// Masters, dark rule and master rule: frames that are scaled need a dark that scales with them.
+fn calibration(args: CalibrationArgs, scale: bool) -> Result<Calibration> {
+    let dark_rule = match args.dark_rule {
         Some(DarkRuleArg::Guarded) if scale => {
             return Err(Error::Usage(
                 "--on-change scale takes the dark off signed: leave --dark-rule guarded out".into(),
             ));
         }
-        Some(DarkRuleArg::Signed) => DarkRule::Signed,
-        None if scale => DarkRule::Signed,
-        Some(DarkRuleArg::Guarded) | None => DarkRule::Guarded,
+        Some(DarkRuleArg::Signed) => Some(DarkRule::Signed),
+        None if scale => Some(DarkRule::Signed),
+        Some(DarkRuleArg::Guarded) => Some(DarkRule::Guarded),
+        None => None,
     };
     let master = match args.master {
         Some(MasterArg::PeakMean) if scale => {
@@ -194,13 +279,30 @@ fn calibration(args: &StackArgs) -> Result<(DarkRule, MasterRule)> {
                 "--on-change scale takes the mean of the darks: leave --master peak-mean out".into(),
             ));
         }
-        Some(MasterArg::Mean) => MasterRule::Mean,
-        None if scale => MasterRule::Mean,
-        Some(MasterArg::PeakMean) | None => MasterRule::PeakMean,
-        Some(MasterArg::Median) => MasterRule::Median,
-        Some(MasterArg::Sigma) => MasterRule::Sigma,
+        Some(rule) => Some(master_rule(rule)),
+        None => scale.then_some(MasterRule::Mean),
     };
-    Ok((rule, master))
+    if args.flat_dark.is_some() && args.flat.is_none() {
+        return Err(Error::Usage("--flat-dark is taken off the flats: give --flat too, or leave it out".into()));
+    }
+    Ok(Calibration {
+        dark: args.dark,
+        flat: args.flat,
+        flat_dark: args.flat_dark,
+        bias: args.bias,
+        cache: args.cache,
+        master,
+        wishes: Wishes {
+            dark_rule,
+            demosaic: match args.demosaic {
+                DemosaicArg::Bilinear => demosaic::Method::Bilinear,
+                DemosaicArg::Mhc => demosaic::Method::Mhc,
+                DemosaicArg::Superpixel => demosaic::Method::Superpixel,
+            },
+            balance: matches!(args.colour, ColourArg::Camera),
+            repair: !args.keep_hot_pixels,
+        },
+    })
 }
 
 /// Frames in a row that make a new target, where nobody says.

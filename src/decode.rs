@@ -3,6 +3,8 @@
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::io;
+use crate::sensor::Bayer;
+use crate::tags::Kind;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -24,8 +26,55 @@ struct Shared {
     stop: bool,
 }
 
+/// What frames are taken for, whatever their files say, and which are refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Wish {
+    /// The mosaic (`Some(None)`: they are none) of frames with one channel.
+    pub bayer: Option<Option<Bayer>>,
+    /// The level that stands for 1.
+    pub white: Option<f32>,
+    /// What the frames are to be, `None`: anything.
+    pub role: Option<Kind>,
+}
+
+impl Wish {
+    /// Frames that are to be of this kind.
+    #[must_use]
+    pub fn of(self, role: Kind) -> Wish {
+        Wish { role: Some(role), ..self }
+    }
+
+    /// Makes `frame` what is wished.
+    fn apply(&self, mut frame: Frame) -> Result<Frame> {
+        if let (Some(bayer), 1) = (self.bayer, frame.shape.channels) {
+            frame.shape.mosaic = bayer;
+        }
+        frame.sensor.white = self.white.or(frame.sensor.white);
+        let (kind, made) = (frame.tags.kind, frame.tags.master_of.is_some());
+        let refused = match (self.role, kind) {
+            (None, _) => false,
+            (Some(Kind::Light), Some(kind)) => kind != Kind::Light,
+            (Some(Kind::Light), None) => made,
+            (Some(Kind::Flat), Some(kind)) => kind != Kind::Flat,
+            // A bias serves as a dark of no exposure, a dark as a bias.
+            (Some(_), Some(kind)) => matches!(kind, Kind::Light | Kind::Flat),
+            (Some(_), None) => false,
+        };
+        match self.role {
+            Some(role) if refused => {
+                let (role, master) = (role.name(), if made { "master " } else { "" });
+                let what = kind.map_or("stack or master", Kind::name);
+                let what = format!("expected a {role}, its header says {master}{what}: take it out of the {role}s");
+                Err(Error::decode(what, &frame.path))
+            }
+            _ => Ok(frame),
+        }
+    }
+}
+
 struct Common {
     paths: Vec<PathBuf>,
+    wish: Wish,
     ahead: usize,
     state: Mutex<Shared>,
     changed: Condvar,
@@ -57,9 +106,10 @@ pub fn threads() -> usize {
 impl Decoder {
     /// Starts decoding `paths`, into the buffers `free` as long as there are some.
     #[must_use]
-    pub fn new(paths: Vec<PathBuf>, threads: usize, free: Vec<Vec<u32>>) -> Decoder {
+    pub fn new(paths: Vec<PathBuf>, threads: usize, free: Vec<Vec<u32>>, wish: Wish) -> Decoder {
         let common = Arc::new(Common {
             paths,
+            wish,
             ahead: threads,
             state: Mutex::new(Shared { free, ..Shared::default() }),
             changed: Condvar::new(),
@@ -143,7 +193,7 @@ fn work(common: &Common) {
         let start = Instant::now();
         let path = &common.paths[k];
         // Whatever happens, whoever waits for this frame gets an answer.
-        let frame = read(path, buffer);
+        let frame = read(path, buffer, &common.wish);
         let mut state = common.lock();
         state.spent += start.elapsed();
         state.done.insert(k, frame);
@@ -154,8 +204,9 @@ fn work(common: &Common) {
 /// Decodes one file into `buffer`. A decoder that panics has found a damaged file.
 ///
 /// # Errors
-/// As [`io::read`].
-pub fn read(path: &Path, buffer: Vec<u32>) -> Result<Frame> {
+/// As [`io::read`]; [`Error::Decode`] where the file is not what is wished.
+pub fn read(path: &Path, buffer: Vec<u32>, wish: &Wish) -> Result<Frame> {
     std::panic::catch_unwind(AssertUnwindSafe(|| io::read(path, buffer)))
         .unwrap_or_else(|_| Err(Error::decode("the decoder failed", path)))
+        .and_then(|frame| wish.apply(frame))
 }

@@ -2,6 +2,7 @@
 
 use crate::align::motion::{IDENTITY, Mat3, Motion};
 use crate::align::{AlignTo, Aligner, Glimpse, Pose, View};
+use crate::colours::Colours;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Shape};
@@ -22,7 +23,9 @@ const PEDESTAL: f32 = 0.05;
 /// How frames are stacked.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Size and sample type of every frame.
+    /// Size, sample type and mosaic of every frame.
+    pub frame: Shape,
+    /// Size and channels of the stack: see [`Plan::canvas`].
     pub shape: Shape,
     /// The level that stands for 1, for the whole night.
     pub white: f32,
@@ -34,6 +37,8 @@ pub struct Setup {
     pub motion: Motion,
     /// What is aligned to.
     pub align_to: AlignTo,
+    /// From the stack's colours to linear sRGB, for what is shown.
+    pub matrix: [f32; 9],
     /// Whether frames of another exposure can be brought to the stack's levels: takes some memory.
     pub tones: bool,
 }
@@ -60,6 +65,7 @@ pub struct Engine<B: Backend> {
     plan: Plan,
     raw: B::Buffer,
     dark: Vec<B::Buffer>,
+    colours: Option<Colours<B>>,
     planes: Vec<B::Buffer>,
     coverage: Option<B::Buffer>,
     aligner: Option<Aligner<B>>,
@@ -80,6 +86,7 @@ pub struct Refused<B> {
 struct Buffers<B: Backend> {
     raw: B::Buffer,
     dark: Vec<B::Buffer>,
+    colours: Option<Colours<B>>,
     planes: Vec<B::Buffer>,
     states: Vec<State<B>>,
     coverage: Option<B::Buffer>,
@@ -90,11 +97,12 @@ struct Buffers<B: Backend> {
 fn buffers<B: Backend>(b: &mut B, setup: &Setup, plan: &Plan) -> Result<Buffers<B>> {
     let Shape { width, height, channels, .. } = setup.shape;
     let padded = stride(width);
-    let raw = b.alloc("raw frame", setup.shape.words())?;
+    let raw = b.alloc("raw frame", setup.frame.words())?;
     let mut dark = Vec::new();
     for words in &plan.dark {
         dark.push(b.alloc("dark", words.len())?);
     }
+    let colours = plan.mosaic.as_ref().map(|m| Colours::new(b, &setup.frame, m)).transpose()?;
     let mut planes = Vec::new();
     for _ in 0..channels {
         planes.push(b.alloc("calibrated plane", plan.format.words(padded, height))?);
@@ -112,7 +120,7 @@ fn buffers<B: Backend>(b: &mut B, setup: &Setup, plan: &Plan) -> Result<Buffers<
     let aligner =
         if setup.align { Some(Aligner::new(b, width, height, setup.motion, setup.align_to)?) } else { None };
     let photometer = if setup.tones { Some(Photometer::new(b, setup.shape)?) } else { None };
-    Ok(Buffers { raw, dark, planes, states, coverage, aligner, photometer })
+    Ok(Buffers { raw, dark, colours, planes, states, coverage, aligner, photometer })
 }
 
 impl<B: Backend> Engine<B> {
@@ -121,7 +129,7 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// Where the device has not enough memory; backend and plan come back for a smaller setup.
     pub fn new(mut backend: B, setup: Setup, mut plan: Plan) -> std::result::Result<Self, Refused<B>> {
-        let Buffers { raw, mut dark, planes, states, coverage, aligner, photometer } =
+        let Buffers { raw, mut dark, colours, planes, states, coverage, aligner, photometer } =
             match buffers(&mut backend, &setup, &plan) {
                 Ok(all) => all,
                 Err(why) => return Err(Refused { again: Some(Box::new((backend, plan))), why }),
@@ -132,6 +140,12 @@ impl<B: Backend> Engine<B> {
                 return Err(Refused { again: None, why });
             }
         }
+        let mut colours = colours;
+        if let (Some(colours), Some(mosaic)) = (&mut colours, &mut plan.mosaic)
+            && let Err(why) = colours.list(&mut backend, mosaic)
+        {
+            return Err(Refused { again: None, why });
+        }
         let timings = Timings::default();
         Ok(Engine {
             backend,
@@ -140,6 +154,7 @@ impl<B: Backend> Engine<B> {
             plan,
             raw,
             dark,
+            colours,
             planes,
             coverage,
             aligner,
@@ -161,7 +176,8 @@ impl<B: Backend> Engine<B> {
         let work = 4 * (plan.format.words(stride(width), height) * channels) as u64;
         let gray = if setup.align { 2 * plane + plane / 8 } else { 0 };
         let gray = if setup.tones { 2 * gray } else { gray };
-        setup.shape.bytes() as u64 + dark as u64 + work + stacks + counts + gray
+        let mosaic = plan.mosaic.as_ref().map_or(0, |m| 4 * Colours::<B>::words(&setup.frame, m) as u64);
+        setup.frame.bytes() as u64 + mosaic + dark as u64 + work + stacks + counts + gray
     }
 
     /// The backend, for another engine.
@@ -188,11 +204,12 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// Where the device fails.
     pub fn examine(&mut self, frame: Frame, given: Option<Mat3>) -> Result<(Examined, Vec<u32>)> {
-        debug_assert_eq!(frame.shape, self.setup.shape);
+        debug_assert_eq!(frame.shape, self.setup.frame);
+        let black = frame.sensor.black;
         let start = Instant::now();
         let recycled = self.backend.upload(&mut self.raw, frame.words)?;
         self.timings.add("upload", false, start.elapsed(), 0);
-        self.calibrate()?;
+        self.calibrate(black)?;
         let examined = match given {
             Some(homography) => Examined { view: None, pose: Ok(Pose::given(homography, "given")) },
             None => self.align()?,
@@ -253,8 +270,8 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    fn calibrate(&mut self) -> Result<()> {
-        let Shape { width, height, channels, sample, .. } = self.setup.shape;
+    fn calibrate(&mut self, black: [f32; 4]) -> Result<()> {
+        let Shape { width, height, channels, sample, .. } = self.setup.frame;
         let p = CalibrateParams {
             row0: 0,
             rows: 0,
@@ -265,12 +282,20 @@ impl<B: Backend> Engine<B> {
             input: sample as u32,
             mode: self.plan.mode as u32,
             shift: self.plan.shift,
-            flat: 0,
+            flat: u32::from(self.plan.flat),
             pad: [0; 2],
-            black: [0.0; 4],
-            gain: [1.0; 4],
+            black,
+            gain: self.plan.gain,
         };
-        calibrate(&mut self.backend, &p, &self.raw, &self.dark, &mut self.planes)
+        let backend = &mut self.backend;
+        match (&mut self.colours, &self.plan.mosaic) {
+            (Some(colours), Some(mosaic)) => {
+                let calibrated = colours.input(&mut self.planes, mosaic);
+                calibrate(backend, &p, &self.raw, &self.dark, calibrated)?;
+                colours.make(backend, (width, height), mosaic, &mut self.planes)
+            }
+            _ => calibrate(backend, &p, &self.raw, &self.dark, &mut self.planes),
+        }
     }
 
     fn align(&mut self) -> Result<Examined> {

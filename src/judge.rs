@@ -3,7 +3,8 @@
 
 use crate::align::grade::{Fault, Grade, Grades, Limits};
 use crate::align::{Glimpse, Pose};
-use crate::frame::{Frame, Pointing};
+use crate::frame::Pointing;
+use crate::tags::Tags;
 use std::path::{Path, PathBuf};
 
 /// Exposure times, speeds and gains that differ by less than this share are the same.
@@ -60,35 +61,37 @@ pub struct Taken {
     pub exposure_s: Option<f64>,
     /// ISO speed.
     pub iso: Option<f64>,
+    /// Gain as the camera counts it.
+    pub gain: Option<f64>,
     /// Where the telescope pointed.
     pub pointing: Option<Pointing>,
 }
 
 impl Taken {
-    /// Of `frame`.
+    /// What `tags` say.
     #[must_use]
-    pub fn of(frame: &Frame) -> Taken {
-        Taken { exposure_s: frame.tags.exposure_s, iso: frame.tags.iso, pointing: frame.tags.pointing }
+    pub fn of(tags: &Tags) -> Taken {
+        Taken { exposure_s: tags.exposure_s, iso: tags.iso, gain: tags.gain, pointing: tags.pointing }
     }
 
     /// How the exposure differs from the stack's, for the user; `Some(None)` where both say that it does not; `None`
     /// where one of them does not say.
     fn change(&self, stack: &Taken) -> Option<Option<String>> {
         let differ = |a: f64, b: f64| (a - b).abs() > SAME * a.abs().max(b.abs());
-        let mut known = false;
-        let mut both = |a: Option<f64>, b: Option<f64>| {
-            let pair = a.zip(b);
-            known |= pair.is_some();
-            pair.filter(|&(a, b)| differ(a, b))
+        let fields = [
+            (self.exposure_s.zip(stack.exposure_s), "", " s"),
+            (self.iso.zip(stack.iso), "ISO ", ""),
+            (self.gain.zip(stack.gain), "gain ", ""),
+        ];
+        let known = fields.iter().any(|(pair, ..)| pair.is_some());
+        let changed: Vec<_> =
+            fields.iter().filter_map(|&(pair, name, unit)| Some((pair.filter(|&(a, b)| differ(a, b))?, name, unit))).collect();
+        let say = |pick: fn((f64, f64)) -> f64| {
+            let all = changed.iter().map(|&(pair, name, unit)| format!("{name}{}{unit}", pick(pair)));
+            all.collect::<Vec<_>>().join(", ")
         };
-        let (iso, time) = (both(self.iso, stack.iso), both(self.exposure_s, stack.exposure_s));
-        let text = match (iso, time) {
-            (Some((a, b)), None) => Some((format!("ISO {a}"), format!("ISO {b}"))),
-            (None, Some((a, b))) => Some((format!("{a} s"), format!("{b} s"))),
-            (Some((a, b)), Some((c, d))) => Some((format!("{c} s, ISO {a}"), format!("{d} s, ISO {b}"))),
-            (None, None) => None,
-        };
-        known.then(|| text.map(|(new, old)| format!("exposure changed: {new}, the stack has {old}")))
+        let text = || format!("exposure changed: {}, the stack has {}", say(|p| p.0), say(|p| p.1));
+        known.then(|| (!changed.is_empty()).then(text))
     }
 }
 

@@ -84,7 +84,10 @@
 
 pub mod align;
 pub mod backend;
+pub mod build_master;
+pub mod calibration;
 pub mod cli;
+mod colours;
 pub mod config;
 pub mod decode;
 pub mod engine;
@@ -104,5 +107,6 @@ pub mod report;
 pub mod rules;
 pub mod sensor;
 pub mod stack;
+pub mod summary;
 pub mod tags;
 pub mod timing;

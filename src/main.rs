@@ -28,6 +28,7 @@ fn run(cli: Cli) -> Result<()> {
                 },
             }
         }
+        Command::Master(args) => livestack::build_master::run(&args, &interrupts()),
         Command::Devices { json } => {
             report::devices(&devices(), json);
             Ok(())

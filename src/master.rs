@@ -3,6 +3,9 @@
 mod builder;
 pub mod cache;
 mod column;
+pub mod file;
+mod flat;
+mod hot;
 mod levels;
 mod passes;
 mod plan;
@@ -10,7 +13,9 @@ mod spill;
 
 pub use builder::{BUDGET_BYTES, Builder, Setup};
 pub use passes::{Built, build};
-pub use plan::{DarkRule, Plan};
+pub use flat::Flat;
+pub use hot::Hot;
+pub use plan::{DarkRule, Masters, Mosaic, Plan, Wishes};
 
 use crate::frame::{Frame, SampleType, Shape, maximum};
 
@@ -112,12 +117,23 @@ pub struct Master {
 }
 
 impl Master {
-    /// The level of the darks that stands for 1, under lights where 1 is the level `white`. Floats under floats are in
-    /// the lights' unit, however small a dark's maximum is; under integers their own maximum decides it.
-    fn white(&self, lights: SampleType, white: f32) -> f32 {
-        match (lights, self.shape.sample) {
-            (SampleType::F32, SampleType::F32) => white,
-            (_, own) => own.white(|| maximum(&self.levels)),
+    /// The level that stands for 1.
+    fn white(&self) -> f32 {
+        self.shape.sample.white(|| maximum(&self.levels))
+    }
+}
+
+/// What the levels of `master` are multiplied by to be in the unit of frames of `sample`, whose level `white` stands for
+/// 1. Floats under floats are in the same unit, however small a dark's maximum is. `linear` frames and masters have the
+/// sensor's units, whatever their white: only floats from 0 to 1 are scaled.
+fn unit(sample: SampleType, linear: bool, white: f32, master: &Master) -> f32 {
+    match (sample, master.shape.sample) {
+        (SampleType::F32, SampleType::F32) => 1.0,
+        _ if linear && master.about.linear => {
+            let full = SampleType::U16.white(|| 0.0);
+            let whole = |white: f32| if white == 1.0 { 1.0 } else { full };
+            whole(white) / if master.shape.sample == SampleType::F32 { whole(master.white()) } else { full }
         }
+        _ => white / master.white(),
     }
 }

@@ -5,14 +5,28 @@ use crate::config::{Config, Output};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::frame::Orientation;
-use crate::io;
+use crate::io::{self, Card};
 use crate::rules::Method;
+use crate::summary::Summary;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
 /// What stands before the number of a finished stack.
 const STACK: &str = "_stack";
+
+/// What is said and shown of a stack.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The rules.
+    pub methods: Vec<Method>,
+    /// How pictures are turned.
+    pub orientation: Orientation,
+    /// Whether its frames are RAW or FITS.
+    pub linear: bool,
+    /// What it is made of.
+    pub summary: Summary,
+}
 
 /// A picture on its way to the disk.
 struct Job {
@@ -24,7 +38,9 @@ enum Data {
     /// 8-bit samples, packed in words.
     Bytes(Vec<u32>),
     Words(Vec<u16>),
+    Words16(Vec<u16>),
     Floats(Vec<f32>),
+    Fits(Vec<f32>, Vec<Card>),
 }
 
 /// Which picture of a rule: of the stack at the end, of a finished stack, or on the way.
@@ -68,22 +84,21 @@ pub fn is_own(config: &Config, file: &Path) -> bool {
     ours && same(file.parent(), &config.out)
 }
 
-/// Writes every output, of a finished stack under its `number`; returns their paths. Pictures are turned as `orientation` says.
+/// Writes every output, of a finished stack under its `number`; returns their paths.
 ///
 /// # Errors
 /// [`Error::Io`] for the first output that cannot be written, after all were tried; else where the device fails.
 pub fn write_all<B: Backend>(
     engine: &mut Engine<B>,
     config: &Config,
-    methods: &[Method],
-    orientation: Orientation,
+    subject: &Subject,
     number: Option<usize>,
 ) -> Result<Vec<PathBuf>> {
     let mut jobs: Vec<(Method, Output)> = Vec::new();
-    for &m in methods {
+    for &m in &subject.methods {
         jobs.extend(config.formats.iter().map(|&f| (m, f)));
     }
-    publish(engine, config, &jobs, Label { stack: number, count: None }, orientation)
+    publish(engine, config, subject, &jobs, Label { stack: number, count: None })
 }
 
 /// Writes the 8-bit picture of every rule, on the way.
@@ -93,24 +108,24 @@ pub fn write_all<B: Backend>(
 pub fn write_debug<B: Backend>(
     engine: &mut Engine<B>,
     config: &Config,
-    methods: &[Method],
-    orientation: Orientation,
+    subject: &Subject,
     label: Label,
 ) -> Result<()> {
-    let jobs: Vec<_> = methods.iter().map(|&m| (m, Output::Png)).collect();
-    publish(engine, config, &jobs, label, orientation).map(|_| ())
+    let jobs: Vec<_> = subject.methods.iter().map(|&m| (m, Output::Png)).collect();
+    publish(engine, config, subject, &jobs, label).map(|_| ())
 }
 
 /// Renders on this thread while two others turn, compress and write.
 fn publish<B: Backend>(
     engine: &mut Engine<B>,
     config: &Config,
+    subject: &Subject,
     jobs: &[(Method, Output)],
     label: Label,
-    orientation: Orientation,
 ) -> Result<Vec<PathBuf>> {
     let shape = engine.setup.shape;
     let size = (shape.width, shape.height, shape.channels);
+    let orientation = subject.orientation;
     let mut paths = Vec::new();
     let mut first_error = None;
     std::thread::scope(|scope| -> Result<()> {
@@ -126,11 +141,13 @@ fn publish<B: Backend>(
         }
         for (k, &(method, format)) in jobs.iter().enumerate() {
             let path = path(config, method, format, label);
-            let stretch = config.stretch(method);
+            let look = config.look(method, subject.linear);
             let data = match format {
-                Output::Png => Data::Bytes(engine.picture(method, stretch)?),
-                Output::Png16 => Data::Words(engine.picture16(method, stretch)?),
+                Output::Png => Data::Bytes(engine.picture(method, &look)?),
+                Output::Png16 => Data::Words(engine.picture16(method, &look)?),
+                Output::Tiff16 => Data::Words16(engine.picture16(method, &look)?),
                 Output::Tiff => Data::Floats(engine.linear(method)?),
+                Output::Fits => Data::Fits(engine.linear(method)?, subject.summary.cards(method)),
             };
             paths.push(path.clone());
             // Sending fails where the writer has died: its end is reported below.
@@ -160,8 +177,13 @@ fn save(job: Job, (w, h, c): (usize, usize, usize), orientation: Orientation) ->
             let (data, w, h) = turned(&data, w, h, c, orientation);
             io::write_png16(&job.path, w, h, c, &data)
         }
+        Data::Words16(data) => {
+            let (data, w, h) = turned(&data, w, h, c, orientation);
+            io::write_tiff_u16(&job.path, w, h, c, &data)
+        }
         // Linear data stay in sensor coordinates, like everything that is computed with.
         Data::Floats(data) => io::write_tiff_f32(&job.path, w, h, c, &data),
+        Data::Fits(data, cards) => io::write_fits(&job.path, w, h, c, &data, &cards),
     }
 }
 

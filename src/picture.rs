@@ -5,9 +5,11 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::frame::Shape;
 use crate::kernels::histogram::{BINS, HistogramParams, RECORD, STRIP, from_ordered, histogram};
-use crate::kernels::present::{PresentParams, Stretch, present};
+use crate::kernels::present::{Curve, PresentParams, Stretch, gamma, present};
 use crate::kernels::stride;
 use crate::rules::Method;
+use crate::sensor::NO_MATRIX;
+use rayon::prelude::*;
 
 /// Rows that median and deviation are taken from, about: more do not change a picture.
 const STATISTICS_ROWS: usize = 1024;
@@ -25,13 +27,43 @@ const SHADOW_SIGMA: f32 = 2.8;
 /// Brightness that the background is given.
 const TARGET: f32 = 0.2;
 
+/// The straight stretch ends at the level that this part of the pixels stays under, in the channel where it is highest.
+const BRIGHT_PART: f64 = 0.999;
+
 /// How pictures (never linear data) are stretched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StretchMode {
     /// As they are.
     None,
-    /// Midtones transfer function from median and median absolute deviation, channel by channel.
+    /// A straight line from the background to the brightest thousandth.
+    Linear,
+    /// The transfer function of sRGB.
+    Gamma,
+    /// Midtones transfer function from median and median absolute deviation.
     Auto,
+}
+
+/// How pictures are shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Look {
+    /// The stretch.
+    pub stretch: StretchMode,
+    /// All channels alike, instead of each by its own background.
+    pub linked: bool,
+    /// What is shown is multiplied by this, above black.
+    pub gain: f32,
+}
+
+impl Look {
+    /// As it is.
+    pub const PLAIN: Look = Look { stretch: StretchMode::None, linked: false, gain: 1.0 };
+}
+
+/// What a picture is made with.
+struct Shown {
+    curve: Curve,
+    stretch: [Stretch; 3],
+    coloured: bool,
 }
 
 impl<B: Backend> Engine<B> {
@@ -72,8 +104,8 @@ impl<B: Backend> Engine<B> {
         }
     }
 
-    /// Median of a stack's plane, or of its absolute deviations from `centre`, in levels.
-    fn median(&mut self, state: usize, channel: usize, centre: Option<f32>) -> Result<f32> {
+    /// The level that `part` of a stack's plane stays under, or of its absolute deviations from `centre`.
+    fn quantile(&mut self, state: usize, channel: usize, centre: Option<f32>, part: f64) -> Result<f32> {
         let white = self.white();
         let (mut low, mut high) =
             if centre.is_some() { (0.0, white * WIDEST) } else { (white * LOWEST, white) };
@@ -82,13 +114,13 @@ impl<B: Backend> Engine<B> {
         for _ in 0..ROUNDS {
             let p = self.histogram_params(low, high, centre, step);
             let (bins, _) = self.count(state, channel, &p)?;
-            let half = bins.iter().sum::<u64>() as f64 / 2.0;
+            let below = bins.iter().sum::<u64>() as f64 * part;
             let mut before = 0.0;
             let mut found = BINS - 1;
             for (k, &b) in bins.iter().enumerate() {
-                if before + b as f64 >= half {
+                if before + b as f64 >= below {
                     found = k;
-                    within = if b > 0 { ((half - before) / b as f64) as f32 } else { 0.5 };
+                    within = if b > 0 { ((below - before) / b as f64) as f32 } else { 0.5 };
                     break;
                 }
                 before += b as f64;
@@ -117,23 +149,57 @@ impl<B: Backend> Engine<B> {
         Ok(if top > 0.0 { top } else { white })
     }
 
-    /// The stretch of each channel.
-    ///
-    /// # Errors
-    /// Where the device fails.
-    pub fn stretches(&mut self, method: Method, mode: StretchMode) -> Result<[Stretch; 3]> {
-        let mut out = [Stretch::NONE; 3];
-        if mode == StretchMode::None {
-            return Ok(out);
-        }
+    /// Whether what is shown has other colours than the stack.
+    fn coloured(&self) -> bool {
+        self.setup.matrix != NO_MATRIX && self.setup.shape.channels == 3
+    }
+
+    /// Median and standard deviation of each channel as it is shown, parts of white, and how bright the bright pixels are.
+    fn background(&mut self, method: Method) -> Result<([f32; 3], [f32; 3], f32)> {
         let white = self.shown_white(method)?;
-        let state = self.state(method);
-        for (c, stretch) in out.iter_mut().enumerate().take(self.setup.shape.channels) {
-            let median = self.median(state, c, None)?;
-            let deviation = self.median(state, c, Some(median))? * MAD_TO_SIGMA;
-            *stretch = automatic(median / white, deviation / white);
+        let (state, channels) = (self.state(method), self.setup.shape.channels);
+        let (mut median, mut sigma, mut bright) = ([0.0; 3], [0.0; 3], 0.0_f32);
+        for c in 0..channels {
+            let centre = self.quantile(state, c, None, 0.5)?;
+            median[c] = centre / white;
+            sigma[c] = self.quantile(state, c, Some(centre), 0.5)? * MAD_TO_SIGMA / white;
+            bright = bright.max(self.quantile(state, c, None, BRIGHT_PART)? / white);
         }
-        Ok(out)
+        if !self.coloured() {
+            return Ok((median, sigma, bright));
+        }
+        // A linear map takes the median of noise to the median; the noise of the channels is their own.
+        let row = |v: [f32; 3], power: i32, c: usize| -> f32 {
+            (0..3).map(|k| self.setup.matrix[3 * c + k].powi(power) * v[k].powi(power)).sum()
+        };
+        let map = |v, power| [row(v, power, 0), row(v, power, 1), row(v, power, 2)];
+        Ok((map(median, 1), map(sigma, 2).map(f32::sqrt), bright))
+    }
+
+    /// How `method`'s stack is shown.
+    fn shown(&mut self, method: Method, look: &Look) -> Result<Shown> {
+        let (coloured, mut stretch) = (self.coloured(), [Stretch { slope: look.gain, ..Stretch::NONE }; 3]);
+        let curve = match look.stretch {
+            StretchMode::None if !coloured && look.gain == 1.0 => Curve::None,
+            StretchMode::Gamma => Curve::Gamma,
+            _ => Curve::Stretch,
+        };
+        if matches!(look.stretch, StretchMode::Linear | StretchMode::Auto) {
+            let (mut median, mut sigma, bright) = self.background(method)?;
+            let channels = self.setup.shape.channels;
+            if look.linked {
+                let mean = |v: &[f32; 3]| [v[..channels].iter().sum::<f32>() / channels as f32; 3];
+                (median, sigma) = (mean(&median), mean(&sigma));
+            }
+            for (c, s) in stretch.iter_mut().enumerate().take(channels) {
+                *s = match look.stretch {
+                    StretchMode::Linear => straight(median[c], sigma[c], bright),
+                    _ => automatic(median[c], sigma[c]),
+                };
+                s.slope *= look.gain;
+            }
+        }
+        Ok(Shown { curve, stretch, coloured })
     }
 
     /// `method`'s stack as an interleaved 8-bit picture: floor(255 v), after the stretch. Bytes packed in words, rows
@@ -141,7 +207,8 @@ impl<B: Backend> Engine<B> {
     ///
     /// # Errors
     /// Where the device fails.
-    pub fn picture(&mut self, method: Method, mode: StretchMode) -> Result<Vec<u32>> {
+    pub fn picture(&mut self, method: Method, look: &Look) -> Result<Vec<u32>> {
+        let Shown { curve, stretch, coloured } = self.shown(method, look)?;
         let Shape { width, height, channels, .. } = self.setup.shape;
         let padded = stride(width);
         let p = PresentParams {
@@ -151,10 +218,13 @@ impl<B: Backend> Engine<B> {
             height: height as u32,
             stride: padded as u32,
             channels: channels as u32,
-            stretched: u32::from(mode == StretchMode::Auto),
+            stretched: curve as u32,
+            coloured: u32::from(coloured),
             scale: scale_to_255(self.shown_white(method)?),
-            stretch: self.stretches(method, mode)?,
-            pad: [0; 2],
+            pad: [0; 3],
+            stretch,
+            matrix: self.setup.matrix,
+            end: [0; 3],
         };
         let words = padded * channels / 4 * height;
         let mut buffer = self.backend.alloc("picture", words)?;
@@ -172,11 +242,22 @@ impl<B: Backend> Engine<B> {
         Ok(packed)
     }
 
-    /// `method`'s stack as shown, v unclamped and linear (white = 1), interleaved.
+    /// `method`'s stack as shown, v unclamped and linear (white = 1), interleaved; where the camera's colours are known,
+    /// in linear sRGB.
     ///
     /// # Errors
     /// Where the device fails.
     pub fn linear(&mut self, method: Method) -> Result<Vec<f32>> {
+        let mut values = self.values(method)?;
+        if self.coloured() {
+            let m = self.setup.matrix;
+            values.as_chunks_mut::<3>().0.par_iter_mut().for_each(|v| *v = coloured(&m, *v));
+        }
+        Ok(values)
+    }
+
+    /// The same in the stack's own colours.
+    fn values(&mut self, method: Method) -> Result<Vec<f32>> {
         let Shape { width, height, channels, .. } = self.setup.shape;
         let padded = stride(width);
         let scale = 1.0 / self.shown_white(method)?;
@@ -199,14 +280,29 @@ impl<B: Backend> Engine<B> {
     ///
     /// # Errors
     /// Where the device fails.
-    pub fn picture16(&mut self, method: Method, mode: StretchMode) -> Result<Vec<u16>> {
-        let stretch = self.stretches(method, mode)?;
-        let channels = self.setup.shape.channels;
-        let linear = self.linear(method)?;
-        let shown =
-            |(k, v): (usize, f32)| (stretch[k % channels].apply(v.clamp(0.0, 1.0)) * 65535.0).round() as u16;
-        Ok(linear.into_iter().enumerate().map(shown).collect())
+    pub fn picture16(&mut self, method: Method, look: &Look) -> Result<Vec<u16>> {
+        let shown = self.shown(method, look)?;
+        let (channels, m) = (self.setup.shape.channels, self.setup.matrix);
+        let mut values = self.values(method)?;
+        let mut out = vec![0; values.len()];
+        out.par_chunks_mut(channels).zip(values.par_chunks_mut(channels)).for_each(|(out, v)| {
+            if let ([r, g, b], true) = (&mut *v, shown.coloured) {
+                // What is clipped in the sensor is white.
+                [*r, *g, *b] = coloured(&m, [r.min(1.0), g.min(1.0), b.min(1.0)]);
+            }
+            for (c, (o, v)) in out.iter_mut().zip(v).enumerate() {
+                let x = shown.stretch[c].apply(*v);
+                let x = if shown.curve == Curve::Gamma { gamma(x) } else { x };
+                *o = (x * 65535.0).round() as u16;
+            }
+        });
+        Ok(out)
     }
+}
+
+/// `v` times the matrix.
+fn coloured(m: &[f32; 9], v: [f32; 3]) -> [f32; 3] {
+    [0, 3, 6].map(|k| m[k] * v[0] + m[k + 1] * v[1] + m[k + 2] * v[2])
 }
 
 /// The factor that shows `top` as 255: rounded up where the quotient's rounding would leave it just under.
@@ -215,13 +311,25 @@ fn scale_to_255(top: f32) -> f32 {
     if top * scale < 255.0 { scale.next_up() } else { scale }
 }
 
+/// The black point under a background of `median` with noise `sigma`.
+fn black(median: f32, sigma: f32) -> f32 {
+    (median - SHADOW_SIGMA * sigma).clamp(0.0, 0.99)
+}
+
 /// The stretch that shows a background of `median` with noise `sigma`, both in [0, 1], at [`TARGET`].
 fn automatic(median: f32, sigma: f32) -> Stretch {
-    let shadow = (median - SHADOW_SIGMA * sigma).clamp(0.0, 0.99);
-    let x = ((median - shadow) / (1.0 - shadow)).clamp(1e-6, 1.0);
+    let shadow = black(median, sigma);
+    let slope = 1.0 / (1.0 - shadow);
+    let x = ((median - shadow) * slope).clamp(1e-6, 1.0);
     // The midtone that maps x to TARGET: the transfer function solved for m.
     let midtone = x * (TARGET - 1.0) / (2.0 * TARGET * x - TARGET - x);
-    Stretch { shadow, midtone: midtone.clamp(1e-6, 0.999) }
+    Stretch { shadow, slope, midtone: midtone.clamp(1e-6, 0.999), pad: 0.0 }
+}
+
+/// The straight line from under such a background to `bright`.
+fn straight(median: f32, sigma: f32, bright: f32) -> Stretch {
+    let shadow = black(median, sigma);
+    Stretch { shadow, slope: 1.0 / (bright - shadow).max(1e-4), ..Stretch::NONE }
 }
 
 #[cfg(test)]

@@ -1,18 +1,22 @@
 //! `livestack stack`: from a folder of frames to pictures.
 
 use crate::backend::Backend;
+use crate::calibration;
 use crate::config::Config;
 use crate::decode::{self, Decoder, threads};
 use crate::engine::{Engine, Refused, Setup};
 use crate::error::{Error, Result};
-use crate::frame::{Frame, Orientation};
+use crate::frame::Frame;
 use crate::inputs;
 use crate::judge::{Judge, OnChange};
-use crate::master::{Master, Plan};
-use crate::outputs;
+use crate::master::{Masters, Plan};
+use crate::outputs::{self, Subject};
 use crate::record::{self, Journal, Placed};
 use crate::report::Report;
 use crate::rules::Method;
+use crate::sensor::NO_MATRIX;
+use crate::summary::Summary;
+use crate::tags::Kind;
 use crate::timing::Timings;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
@@ -40,7 +44,9 @@ struct Run<'a, B: Backend> {
     /// From the first stacked frame's pixels to those that given poses refer to, and the stack that those belong to.
     base: Option<Placed>,
     backend: Option<B>,
-    master: Option<Master>,
+    masters: Masters,
+    /// Where the masters come from: see [`calibration::Built`].
+    sources: Vec<(Kind, PathBuf, usize)>,
     night: Option<Night<B>>,
     /// The first output on the way that could not be written: the run goes on, its exit code tells.
     failed: Option<Error>,
@@ -50,10 +56,10 @@ struct Run<'a, B: Backend> {
 /// What exists from the first good frame on.
 struct Night<B: Backend> {
     engine: Engine<B>,
-    methods: Vec<Method>,
+    /// What is said and shown of the stack.
+    subject: Subject,
     /// The first stacked frame; the first frame until one is stacked.
     reference: PathBuf,
-    orientation: Orientation,
     judge: Judge,
     /// Files that were stacked, as long as the stack is young.
     young: Vec<PathBuf>,
@@ -73,8 +79,8 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
     report.line(&format!("backend: {}: {why}", backend.describe()));
     report.event("start", json!({ "frames": lights.len(), "backend": backend.describe(), "why": why }));
     let mut timings = Timings::default();
-    let inputs::Darks { master, buffers } =
-        timings.host("master dark", || inputs::master(config, &report, stop))?;
+    let calibration::Built { masters, sources, buffers } =
+        timings.host("masters", || calibration::masters(config, &report, stop))?;
     let journal = Journal::new(&config.out)?;
     let mut run = Run {
         config,
@@ -88,17 +94,18 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
         stuck: false,
         base: None,
         backend: Some(backend),
-        master,
+        masters,
+        sources,
         night: None,
         failed: None,
         timings,
     };
-    let mut decoder = Decoder::new(lights, threads(), buffers);
+    let mut decoder = Decoder::new(lights, threads(), buffers, config.wish.of(Kind::Light));
     // What is decided again may have been stacked before: it is not lost to Ctrl-C.
     while !stop.load(Ordering::Relaxed) || !run.again.is_empty() {
         if let Some(path) = run.again.pop_front() {
             let buffer = std::mem::take(&mut run.spare);
-            let frame = run.timings.host("decode again", || decode::read(&path, buffer));
+            let frame = run.timings.host("decode again", || decode::read(&path, buffer, &config.wish.of(Kind::Light)));
             run.spare = run.frame(&path, frame)?;
             continue;
         }
@@ -116,12 +123,31 @@ impl<B: Backend> Run<'_, B> {
     fn begin(&mut self, first: &Frame) -> Result<Night<B>> {
         let config = self.config;
         let white = first.white();
-        let plan = Plan::new(first.shape, white, self.master.take().as_ref(), config.dark_rule)?;
+        let masters = std::mem::take(&mut self.masters);
+        calibration::check(&masters, first)?;
+        for doubt in calibration::doubts(&masters, first) {
+            self.report.warn(&doubt);
+        }
+        let wishes = &config.calibration.wishes;
+        let plan = Plan::new((first.shape, &first.sensor), white, &masters, wishes)?;
+        drop(masters);
+        self.tell(&plan);
+        let canvas = plan.canvas;
+        let linear = first.sensor.linear;
+        let matrix = if wishes.balance { first.sensor.matrix } else { NO_MATRIX };
+        let summary = Summary {
+            masters: self.sources.clone(),
+            mosaic: plan.mosaic.clone().map(|m| crate::master::Mosaic { hot: None, ..m }),
+            srgb: matrix != NO_MATRIX,
+            ..Summary::default()
+        };
         let Some(backend) = self.backend.take() else {
             return Err(Error::Gpu("the backend is gone".into()));
         };
         let setup = |methods: &[Method]| Setup {
-            shape: first.shape,
+            frame: first.shape,
+            shape: canvas,
+            matrix,
             white,
             methods: methods.to_vec(),
             align: config.align && config.poses.is_none(),
@@ -135,6 +161,7 @@ impl<B: Backend> Run<'_, B> {
         let free = backend.free_memory();
         let methods = match &config.methods {
             Some(methods) => methods.clone(),
+            None if linear => vec![Method::Mean],
             None if free.is_some_and(|free| need > free) => {
                 self.alone(&format!("need {} MB of {} MB", mb(need), mb(free.unwrap_or(0))));
                 vec![Method::AddComp]
@@ -151,15 +178,25 @@ impl<B: Backend> Run<'_, B> {
             }
             Err(refused) => return Err(refused.why),
         };
-        let judge = Judge::new(config.rules, (first.shape.width, first.shape.height), f64::from(white));
+        let judge = Judge::new(config.rules, (canvas.width, canvas.height), f64::from(white));
         Ok(Night {
             engine,
-            methods,
+            subject: Subject { methods, orientation: first.tags.orientation, linear, summary },
             reference: first.path.clone(),
-            orientation: first.tags.orientation,
             judge,
             young: Vec::new(),
         })
+    }
+
+    /// Says what is noteworthy of how lights are calibrated.
+    fn tell(&self, plan: &Plan) {
+        if plan.floored > 0 {
+            let floored = plan.floored;
+            self.report.warn(&format!("{floored} samples of the flat are under 5 % of its mean: they count as 5 %"));
+        }
+        if let Some(hot) = plan.mosaic.as_ref().and_then(|m| m.hot.as_ref()) {
+            self.report.line(&format!("hot pixels: {} by the dark, repaired in each frame", hot.count));
+        }
     }
 
     /// Says that the default of six rules became one.
@@ -177,7 +214,7 @@ impl<B: Backend> Run<'_, B> {
         let written = match night {
             None => Ok(Vec::new()),
             Some(night) => self.timings.host("write", || {
-                outputs::write_all(&mut night.engine, config, &night.methods, night.orientation, None)
+                outputs::write_all(&mut night.engine, config, &night.subject, None)
             }),
         };
         let written = written.map(|last| [std::mem::take(&mut self.kept), last].concat());

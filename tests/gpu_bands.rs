@@ -18,10 +18,10 @@ use livestack::kernels::cases::{Probe, compare, outputs};
 use livestack::kernels::layout::Field;
 use livestack::kernels::present::Present;
 use livestack::kernels::{Access, Shared, stride};
-use livestack::master::{About, DarkRule, Master, Plan};
-use livestack::picture::StretchMode;
+use livestack::master::{About, Master, Masters, Plan, Wishes};
+use livestack::picture::{Look, StretchMode};
 use livestack::rules::Method;
-use livestack::sensor::Sensor;
+use livestack::sensor::{NO_MATRIX, Sensor};
 use livestack::tags::Tags;
 
 /// 11 strips of 64 rows, the last of them cut.
@@ -53,10 +53,13 @@ fn frame(seed: u32) -> Frame {
 fn night<B: Backend>(backend: B) -> Vec<(Vec<f32>, Vec<u8>)> {
     let levels = (0..SHAPE.samples()).map(|k| (k % 23) as f32 + 0.5).collect();
     let master = Master { shape: SHAPE, levels, frames: 2, about: About::default() };
-    let plan = Plan::new(SHAPE, 255.0, Some(&master), DarkRule::Guarded).unwrap();
+    let masters = Masters { dark: Some(master), ..Masters::default() };
+    let plan = Plan::new((SHAPE, &Sensor::DISPLAY), 255.0, &masters, &Wishes::USUAL).unwrap();
     let setup = Setup {
         white: 255.0,
+        frame: SHAPE,
         shape: SHAPE,
+        matrix: NO_MATRIX,
         methods: METHODS.to_vec(),
         align: false,
         motion: Motion::Homography,
@@ -75,7 +78,7 @@ fn night<B: Backend>(backend: B) -> Vec<(Vec<f32>, Vec<u8>)> {
         .iter()
         .map(|&m| {
             let linear = engine.linear(m).unwrap();
-            (linear, bytemuck::pod_collect_to_vec(&engine.picture(m, StretchMode::Auto).unwrap()))
+            (linear, bytemuck::pod_collect_to_vec(&engine.picture(m, &Look { stretch: StretchMode::Auto, ..Look::PLAIN }).unwrap()))
         })
         .collect()
 }

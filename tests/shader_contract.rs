@@ -307,7 +307,7 @@ const PLANTED: &[(&str, Check, &str, &str)] = &[
     ("accumulate", layouts, "    fu: f32,\n    fv: f32,\n    p0", "    fv: f32,\n    fu: f32,\n    p0"),
     ("template", layouts, "    sky_x: f32,\n    sky_y: f32,", "    sky_y: f32,\n    sky_x: f32,"),
     ("tiles", layouts, "    grad_x: u32,\n    grad_y: u32,", "    grad_y: u32,\n    grad_x: u32,"),
-    ("present", layouts, "    stretch0: vec2<f32>,\n    stretch1", "    stretch1: vec2<f32>,\n    stretch0"),
+    ("present", layouts, "    stretch0: vec4<f32>,\n    stretch1", "    stretch1: vec4<f32>,\n    stretch0"),
     ("ecc", workgroup_memory, "array<f32, 2688>", "array<f32, 3073>"),
     ("gray", constants, "HOT_RATIO: i32 = 4", "HOT_RATIO: i32 = 5"),
     ("gray", constants, "3735u", "3734u"),

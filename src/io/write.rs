@@ -39,6 +39,25 @@ pub fn write_png16(path: &Path, width: usize, height: usize, channels: usize, da
     replace(path, |file| png(file, width, height, channels, SampleType::U16, bytemuck::cast_slice(data)))
 }
 
+/// Writes a 16-bit TIFF, uncompressed. The target appears, or is replaced, in one step.
+///
+/// * `data` - samples `[height][width][channels]`, `channels` 1 (gray) or 3 (RGB).
+///
+/// # Errors
+/// As [`write_tiff_f32`].
+pub fn write_tiff_u16(path: &Path, width: usize, height: usize, channels: usize, data: &[u16]) -> Result<()> {
+    check(path, width, height, channels, data.len())?;
+    replace(path, |file| {
+        let (width, height) = sides(width, height)?;
+        let mut encoder = TiffEncoder::new(file).map_err(io::Error::other)?;
+        match channels {
+            1 => encoder.write_image::<colortype::Gray16>(width, height, data),
+            _ => encoder.write_image::<colortype::RGB16>(width, height, data),
+        }
+        .map_err(io::Error::other)
+    })
+}
+
 /// Writes a 32-bit float TIFF, uncompressed. The target appears, or is replaced, in one step.
 ///
 /// * `data` - samples `[height][width][channels]`, `channels` 1 (gray) or 3 (RGB), stored as they are.

@@ -21,7 +21,7 @@ fn pose(gain: f64) -> Result<Pose, String> {
 }
 
 fn taken(exposure_s: Option<f64>, iso: Option<f64>) -> Taken {
-    Taken { exposure_s, iso, pointing: None }
+    Taken { exposure_s, iso, gain: None, pointing: None }
 }
 
 fn case<'a>(name: &'a str, grade: Grade, taken: Taken, pose: &'a Result<Pose, String>) -> Case<'a> {

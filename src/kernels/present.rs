@@ -6,32 +6,69 @@ use crate::error::Result;
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use std::ops::Range;
 
-/// How a linear value in [0, 1] is shown: black point, then the midtones transfer function.
+/// How a linear value in [0, 1] is shown: a black point, a straight line, then the midtones transfer function.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub struct Stretch {
     /// Value that becomes black.
     pub shadow: f32,
-    /// Value, after the black point, that becomes 1/2; 0.5 leaves the rest linear.
+    /// What is left is multiplied by this, and cut off at 1.
+    pub slope: f32,
+    /// Value, after that, that becomes 1/2; 0.5 leaves the rest linear.
     pub midtone: f32,
+    /// Zero.
+    pub pad: f32,
 }
-shared!(Stretch { shadow, midtone });
+shared!(Stretch { shadow, slope, midtone, pad });
 
 impl Stretch {
     /// Shows values as they are.
-    pub const NONE: Stretch = Stretch { shadow: 0.0, midtone: 0.5 };
+    pub const NONE: Stretch = Stretch { shadow: 0.0, slope: 1.0, midtone: 0.5, pad: 0.0 };
 
-    /// The stretched value of `v`, both in [0, 1]. Source: the midtones transfer function of XISF 1.0, 8.5.6.
+    /// The stretched value of `v`, in [0, 1]. Source: the midtones transfer function of XISF 1.0, 8.5.6.
     #[inline(always)]
     #[must_use]
     pub fn apply(self, v: f32) -> f32 {
         if self == Stretch::NONE {
-            return v;
+            return v.clamp(0.0, 1.0);
         }
-        let x = ((v - self.shadow) / (1.0 - self.shadow)).clamp(0.0, 1.0);
+        let x = ((v - self.shadow) * self.slope).clamp(0.0, 1.0);
         let m = self.midtone;
         (m - 1.0) * x / ((2.0 * m - 1.0) * x - m)
     }
+}
+
+/// What is done beside scaling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Curve {
+    /// Nothing: the floor of the scaled value.
+    None = 0,
+    /// The [`Stretch`] of each plane.
+    Stretch = 1,
+    /// And the transfer function of sRGB after it.
+    Gamma = 2,
+}
+
+/// sRGB, IEC 61966-2-1: the slope of its straight part, and where that ends.
+const STRAIGHT: f32 = 12.92;
+/// See [`STRAIGHT`].
+const KNEE: f32 = 0.003_130_8;
+/// Beyond it: the coefficients of x, its square root, fourth and eighth root that come nearest to
+/// 1.055 x^(1 / 2.4) - 0.055, everywhere within 3.2e-5 (0.008 of an 8-bit level), and a constant.
+const CURVE: [f32; 4] = [-0.020_187_51, 0.653_985_4, 0.688_708_54, -0.318_468_78];
+/// See [`CURVE`].
+const CURVE_END: f32 = -0.004_068_903;
+
+/// The transfer function of sRGB: linear `x` to what a screen is given, both in [0, 1].
+#[inline(always)]
+#[must_use]
+pub fn gamma(x: f32) -> f32 {
+    let a = x.sqrt();
+    let b = a.sqrt();
+    let c = b.sqrt();
+    let bent = CURVE[0] * x + CURVE[1] * a + CURVE[2] * b + CURVE[3] * c + CURVE_END;
+    if x <= KNEE { STRAIGHT * x } else { bent }
 }
 
 /// Parameters of [`Present`].
@@ -50,16 +87,36 @@ pub struct PresentParams {
     pub stride: u32,
     /// Planes: 1 or 3.
     pub channels: u32,
-    /// 1: stretch; 0: floor of the scaled value.
+    /// [`Curve`].
     pub stretched: u32,
+    /// 1: the matrix is applied first (three planes, and a curve).
+    pub coloured: u32,
     /// 8-bit levels of one level of the stack: 255 / white, or 255 / maximum.
     pub scale: f32,
+    /// Zero.
+    pub pad: [u32; 3],
     /// Stretch of each plane.
     pub stretch: [Stretch; 3],
+    /// From the stack's colours to linear sRGB, row by row.
+    pub matrix: [f32; 9],
     /// Zero.
-    pub pad: [u32; 2],
+    pub end: [u32; 3],
 }
-params!(PresentParams { row0, rows, width, height, stride, channels, stretched, scale, stretch, pad });
+params!(PresentParams {
+    row0,
+    rows,
+    width,
+    height,
+    stride,
+    channels,
+    stretched,
+    coloured,
+    scale,
+    pad,
+    stretch,
+    matrix,
+    end
+});
 
 /// The kernel. Writes interleaved bytes, rows of `stride` pixels; the padding is 0.
 pub struct Present;
@@ -71,7 +128,7 @@ impl Kernel for Present {
     const READS: &'static [Read] =
         &[("stack0", Access::Streamed), ("stack1", Access::Streamed), ("stack2", Access::Streamed)];
     const WRITES: &'static [&'static str] = &["picture"];
-    const CHOICES: &'static [&'static str] = &["channels", "stretched"];
+    const CHOICES: &'static [&'static str] = &["channels", "stretched", "coloured"];
     type Params = PresentParams;
 
     fn rows(p: &PresentParams) -> u32 {
@@ -105,6 +162,18 @@ impl Kernel for Present {
         let picture = cast_slice_mut::<u32, u8>(writes[0]);
         for (y, row) in rows.zip(picture.chunks_exact_mut(stride * channels)) {
             let from = y as usize * stride;
+            if p.coloured != 0 && channels == 3 {
+                let lines = planes.map(|plane| &plane[from..from + w]);
+                for (x, out) in row.as_chunks_mut::<3>().0[..w].iter_mut().enumerate() {
+                    // What is clipped in the sensor is white.
+                    let v = lines.map(|line| min(line[x] * p.scale / MAX, 1.0));
+                    for (c, o) in out.iter_mut().enumerate() {
+                        let m = &p.matrix[3 * c..][..3];
+                        *o = stretched(p, m[0] * v[0] + m[1] * v[1] + m[2] * v[2], p.stretch[c]);
+                    }
+                }
+                continue;
+            }
             for c in 0..channels {
                 let line = &planes[c][from..from + w];
                 for (&s, out) in line.iter().zip(row[c..].iter_mut().step_by(channels)) {
@@ -115,15 +184,30 @@ impl Kernel for Present {
     }
 }
 
+const MAX: f32 = 255.0;
+
+/// Without the care of `f32::min` for NaN, of which there is none.
+#[inline(always)]
+fn min(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
+}
+
 /// The byte for level `s` of the stack.
 #[inline(always)]
 fn byte(p: &PresentParams, s: f32, stretch: Stretch) -> u8 {
-    const MAX: f32 = 255.0;
     let shown = s * p.scale;
-    if p.stretched == 0 {
+    if p.stretched == Curve::None as u32 {
         return shown.clamp(0.0, MAX) as u8;
     }
-    (stretch.apply((shown / MAX).clamp(0.0, 1.0)) * MAX).clamp(0.0, MAX) as u8
+    stretched(p, shown / MAX, stretch)
+}
+
+/// The byte for the value `v`.
+#[inline(always)]
+fn stretched(p: &PresentParams, v: f32, stretch: Stretch) -> u8 {
+    let x = stretch.apply(v);
+    let x = if p.stretched == Curve::Gamma as u32 { gamma(x) } else { x };
+    (x * MAX).clamp(0.0, MAX) as u8
 }
 
 /// Makes the 8-bit `picture` of the `stack`'s planes.
@@ -137,4 +221,18 @@ pub fn present<B: Backend>(
     picture: &mut B::Buffer,
 ) -> Result<()> {
     backend.run::<Present>(p, &[stack.first(), stack.get(1), stack.get(2)], &mut [Some(picture)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gamma_is_that_of_srgb() {
+        for k in 0..=100_000 {
+            let x = f64::from(k) / 1e5;
+            let exact = if x <= 0.003_130_8 { 12.92 * x } else { 1.055 * x.powf(1.0 / 2.4) - 0.055 };
+            assert!((f64::from(gamma(x as f32)) - exact).abs() * 255.0 < 0.01, "{x}");
+        }
+    }
 }

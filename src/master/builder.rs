@@ -4,6 +4,7 @@ use super::column::{Column, columns};
 use super::levels::{Black, each_level, each_sample};
 use super::spill::Kept;
 use super::{About, Master, MasterRule};
+use crate::decode::Wish;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, SampleType, Shape};
 use crate::memory;
@@ -37,6 +38,8 @@ pub struct Setup {
     pub disk: bool,
     /// Whether frames of another exposure are taken: flats of the twilight are exposed longer and longer.
     pub any_exposure: bool,
+    /// What the files are taken for.
+    pub wish: Wish,
 }
 
 impl Setup {
@@ -51,6 +54,7 @@ impl Setup {
             without_disk: BUDGET_BYTES.max(usize::try_from(free).unwrap_or(usize::MAX)),
             disk: true,
             any_exposure: false,
+            wish: Wish::default(),
         }
     }
 }

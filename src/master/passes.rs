@@ -1,7 +1,7 @@
 //! A master from files: in one pass, or in several where frames fit neither in memory nor on the disk.
 
 use super::{Builder, Master, Setup};
-use crate::decode::{Decoder, threads};
+use crate::decode::{Decoder, Wish, threads};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +38,7 @@ pub fn build(
     stop: &AtomicBool,
     left_out: &mut dyn FnMut(&Path, &Error),
 ) -> Result<Built> {
-    let mut run = Run { files, stop, left_out, told: 0, built: Built { buffers: free, ..Built::default() } };
+    let mut run = Run { files, wish: setup.wish, stop, left_out, told: 0, built: Built { buffers: free, ..Built::default() } };
     match run.pass(Builder::with(setup.clone()))? {
         Pass::Stopped => {}
         Pass::Done(master, _) => run.built.master = master,
@@ -54,6 +54,7 @@ pub fn build(
 
 struct Run<'a> {
     files: &'a [PathBuf],
+    wish: Wish,
     stop: &'a AtomicBool,
     left_out: &'a mut dyn FnMut(&Path, &Error),
     /// Files of which all is told.
@@ -64,7 +65,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn pass(&mut self, mut builder: Builder) -> Result<Pass> {
         let mut decoder =
-            Decoder::new(self.files.to_vec(), threads(), std::mem::take(&mut self.built.buffers));
+            Decoder::new(self.files.to_vec(), threads(), std::mem::take(&mut self.built.buffers), self.wish);
         let mut used = Vec::with_capacity(self.files.len());
         while let Some((file, frame)) = decoder.next() {
             if self.stop.load(Ordering::Relaxed) {

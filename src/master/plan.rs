@@ -1,11 +1,18 @@
-//! How lights are calibrated with a master.
+//! How lights are calibrated: what the kernels do, and the masters as they read them.
 
-use super::Master;
+use super::flat::Flat;
+use super::hot::{Hot, hot};
+use super::{Master, unit};
 use crate::error::{Error, Result};
 use crate::frame::{SampleType, Shape};
 use crate::kernels::calibrate::Mode;
+use crate::kernels::demosaic::{self, Method};
 use crate::kernels::{PlaneFormat, Store, stride};
+use crate::sensor::{Bayer, Sensor};
 use rayon::prelude::*;
+
+/// Units of one 8-bit level in the fixed-point planes.
+const FIXED_8: f32 = 256.0;
 
 /// How the master is taken off a light.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +23,55 @@ pub enum DarkRule {
     Signed,
 }
 
-/// Units of one 8-bit level in the fixed-point planes.
-const FIXED_8: f32 = 256.0;
+impl DarkRule {
+    /// What is used where nobody asked: signed in linear frames.
+    #[must_use]
+    pub const fn usual(linear: bool) -> DarkRule {
+        if linear { DarkRule::Signed } else { DarkRule::Guarded }
+    }
+}
+
+/// What the user asks of calibration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wishes {
+    /// How the dark is taken off; `None`: what is usual.
+    pub dark_rule: Option<DarkRule>,
+    /// How a mosaic becomes colours.
+    pub demosaic: Method,
+    /// Balance the colours of a RAW frame as the camera did.
+    pub balance: bool,
+    /// Repair hot pixels of mosaics.
+    pub repair: bool,
+}
+
+impl Wishes {
+    /// Nothing special.
+    pub const USUAL: Wishes = Wishes { dark_rule: None, demosaic: Method::Mhc, balance: true, repair: true };
+}
+
+/// The masters of a night.
+#[derive(Clone, Debug, Default)]
+pub struct Masters {
+    /// Taken off the lights.
+    pub dark: Option<Master>,
+    /// What lights are divided by, once its offset is taken off.
+    pub flat: Option<Master>,
+    /// Flat dark or bias.
+    pub flat_offset: Option<Master>,
+}
+
+/// What becomes of a mosaic.
+#[derive(Clone, Debug)]
+pub struct Mosaic {
+    /// Its colours.
+    pub pattern: Bayer,
+    /// How the missing ones are found.
+    pub method: Method,
+    /// Hot pixels that the dark has.
+    pub hot: Option<Hot>,
+    /// Find hot pixels in the light.
+    pub find: bool,
+}
 
 /// How lights are calibrated: what kernel `calibrate` does, and the planes it makes.
 #[derive(Clone, Debug)]
@@ -28,56 +82,111 @@ pub struct Plan {
     pub shift: u32,
     /// Format of the calibrated planes.
     pub format: PlaneFormat,
-    /// The dark's planes as the kernel reads them; empty without a dark.
+    /// The dark's planes as the kernel reads them, with a flat in pairs; empty without either.
     pub dark: Vec<Vec<u32>>,
+    /// Whether they are pairs.
+    pub flat: bool,
+    /// See [`CalibrateParams`](crate::kernels::calibrate::CalibrateParams).
+    pub gain: [f32; 4],
+    /// What becomes of a mosaic; `None` where the frames are none.
+    pub mosaic: Option<Mosaic>,
+    /// Size and channels of what is stacked; the type is the lights'.
+    pub canvas: Shape,
+    /// Samples of the flat that were under the least: see [`Flat`].
+    pub floored: usize,
 }
 
 impl Plan {
-    /// The plan for lights of `shape`, whose level `white` stands for 1, with an optional master. Working planes are as narrow as the arithmetic allows:
-    /// the samples' own type without a dark; 16-bit fixed point where every dark sample is exact in it; else f32.
+    /// The plan for lights of `shape` and `sensor`, whose level `white` stands for 1. Working planes are as narrow as
+    /// the arithmetic allows: the samples' own type without a dark; 16-bit fixed point where every dark sample is exact
+    /// in it; else f32, as for all mosaics.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the master's size or channels do not fit the lights.
-    pub fn new(shape: Shape, white: f32, master: Option<&Master>, rule: DarkRule) -> Result<Plan> {
-        let own = match shape.sample {
-            SampleType::U8 => Store::U8,
-            SampleType::U16 => Store::U16,
-            SampleType::F32 => Store::F32,
-        };
-        let Some(master) = master else {
-            let format = PlaneFormat { store: own, unit: 1.0 };
-            return Ok(Plan { mode: Mode::Copy, shift: 0, format, dark: Vec::new() });
-        };
-        let m = master.shape;
-        if (m.width, m.height, m.channels) != (shape.width, shape.height, shape.channels) {
-            return Err(Error::Usage(format!(
-                "the dark does not fit the lights: the lights are {shape}, the dark is {m}: use darks of the same \
-                 camera and size, or none"
-            )));
+    /// [`Error::Usage`] where a master's size, channels or mosaic do not fit the lights.
+    pub fn new(
+        (shape, sensor): (Shape, &Sensor),
+        white: f32,
+        masters: &Masters,
+        wishes: &Wishes,
+    ) -> Result<Plan> {
+        let Masters { dark, flat, flat_offset } = masters;
+        if let Some(dark) = dark {
+            fit("dark", &dark.shape, &shape)?;
         }
-        let scale = white / master.white(shape.sample, white);
-        let fixed = if shape.sample == SampleType::U8 { FIXED_8 } else { 1.0 };
-        let exact = if rule == DarkRule::Guarded && shape.sample != SampleType::F32 {
-            whole_planes(master, scale * fixed)
-        } else {
-            None
+        let flat = match flat {
+            Some(flat) => {
+                fit("flat", &flat.shape, &shape)?;
+                Some(Flat::new(flat, flat_offset.as_ref(), shape.mosaic.is_some())?)
+            }
+            None => None,
         };
-        let narrow = exact.is_some();
-        let dark = exact.unwrap_or_else(|| float_planes(master, scale));
-        Ok(match (narrow, rule) {
-            (true, _) => Plan {
-                mode: Mode::Fixed,
-                shift: if shape.sample == SampleType::U8 { FIXED_8.log2() as u32 } else { 0 },
-                format: PlaneFormat { store: Store::U16, unit: 1.0 / fixed },
-                dark,
-            },
-            (false, rule) => Plan {
-                mode: if rule == DarkRule::Guarded { Mode::Guarded } else { Mode::Signed },
-                shift: 0,
-                format: PlaneFormat { store: Store::F32, unit: 1.0 },
-                dark,
-            },
+        let rule = wishes.dark_rule.unwrap_or(DarkRule::usual(sensor.linear));
+        let gain = gains(&shape, sensor, wishes.balance);
+        let own = [Store::U8, Store::U16, Store::F32][shape.sample as usize];
+        let fixed = if shape.sample == SampleType::U8 { FIXED_8 } else { 1.0 };
+        let scale = dark.as_ref().map_or(1.0, |d| unit(shape.sample, sensor.linear, white, d));
+        let plain = shape.mosaic.is_none()
+            && flat.is_none()
+            && gain == [1.0; 4]
+            && sensor.black == [0.0; 4];
+        let whole = |dark: &Master| match (plain && rule == DarkRule::Guarded, shape.sample) {
+            (false, _) | (_, SampleType::F32) => None,
+            _ => whole_planes(dark, scale * fixed),
+        };
+        let narrow = dark.as_ref().and_then(whole);
+        let (mode, store, planes) = match (narrow, dark, &flat) {
+            (Some(planes), ..) => (Mode::Fixed, Store::U16, planes),
+            (None, None, None) if plain => (Mode::Copy, own, Vec::new()),
+            (None, dark, flat) => {
+                let mode = if rule == DarkRule::Guarded { Mode::Guarded } else { Mode::Signed };
+                let mode = if dark.is_none() { Mode::Signed } else { mode };
+                (mode, Store::F32, float_planes(&shape, (dark.as_ref(), scale), flat.as_ref()))
+            }
+        };
+        let (w, h) = match shape.mosaic {
+            Some(_) => demosaic::size((shape.width, shape.height), wishes.demosaic),
+            None => (shape.width, shape.height),
+        };
+        let channels = if shape.mosaic.is_some() { 3 } else { shape.channels };
+        Ok(Plan {
+            mode,
+            shift: if mode == Mode::Fixed { fixed.log2() as u32 } else { 0 },
+            format: PlaneFormat { store, unit: if mode == Mode::Fixed { 1.0 / fixed } else { 1.0 } },
+            dark: planes,
+            flat: flat.is_some(),
+            gain,
+            mosaic: shape.mosaic.map(|pattern| Mosaic {
+                pattern,
+                method: wishes.demosaic,
+                hot: dark.as_ref().filter(|_| wishes.repair).map(hot),
+                find: wishes.repair && dark.is_none(),
+            }),
+            floored: flat.as_ref().map_or(0, |f| f.floored),
+            canvas: Shape { width: w, height: h, channels, sample: shape.sample, mosaic: None },
         })
+    }
+}
+
+/// Refuses a master of another size or mosaic than the lights'.
+fn fit(what: &str, master: &Shape, lights: &Shape) -> Result<()> {
+    let key = |s: &Shape| (s.width, s.height, s.channels);
+    let mosaics = master.mosaic.zip(lights.mosaic);
+    if key(master) == key(lights) && mosaics.is_none_or(|(m, l)| m == l) {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "the {what} does not fit the lights: the lights are {lights}, the {what} is {master}: use {what}s of the same \
+         camera and size, or none"
+    )))
+}
+
+/// Gain of each pixel of a cell, or of each channel.
+fn gains(shape: &Shape, sensor: &Sensor, balance: bool) -> [f32; 4] {
+    let [r, g, b] = if balance { sensor.balance } else { [1.0; 3] };
+    match shape.mosaic {
+        Some(pattern) => [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(x, y)| [r, g, b][pattern.colour(x, y)]),
+        None if shape.channels == 3 => [r, g, b, 1.0],
+        None => [1.0; 4],
     }
 }
 
@@ -86,45 +195,51 @@ impl Plan {
 fn whole_planes(master: &Master, factor: f32) -> Option<Vec<Vec<u32>>> {
     // Above 2^23 an f32 has no fraction left: adding and taking off rounds to a whole number.
     const ROUND: f32 = 8_388_608.0;
-    planes::<u16>(master, Store::U16, |v| {
-        let units = v * factor;
+    planes::<u16>(&master.shape, 2, |k| {
+        let units = master.levels[k] * factor;
         let good = (units + ROUND) - ROUND == units && (0.0..=65535.0).contains(&units);
         (units as i32 as u16, good)
     })
 }
 
-/// The master's channels times `factor` as padded planes of f32.
-fn float_planes(master: &Master, factor: f32) -> Vec<Vec<u32>> {
-    planes::<f32>(master, Store::F32, |v| (v * factor, true)).unwrap_or_default()
+/// Padded planes of the dark times its factor, each sample followed by 1 / flat where there is one; none where there is
+/// neither.
+fn float_planes(shape: &Shape, (dark, factor): (Option<&Master>, f32), flat: Option<&Flat>) -> Vec<Vec<u32>> {
+    let made = match (dark, flat) {
+        (None, None) => None,
+        (Some(dark), None) => planes::<f32>(shape, 4, |k| (dark.levels[k] * factor, true)),
+        (Some(dark), Some(flat)) => {
+            planes::<[f32; 2]>(shape, 8, |k| ([dark.levels[k] * factor, 1.0 / flat.levels[k]], true))
+        }
+        (None, Some(flat)) => planes::<[f32; 2]>(shape, 8, |k| ([0.0, 1.0 / flat.levels[k]], true)),
+    };
+    made.unwrap_or_default()
 }
 
-/// Padded planes of `f(level)`; `None` where `f` said false of one.
+/// Padded planes of `f(sample number)`, `bytes` each; `None` where it said false of one.
 fn planes<T: bytemuck::Pod>(
-    master: &Master,
-    store: Store,
-    f: impl Fn(f32) -> (T, bool) + Sync + Copy,
+    shape: &Shape,
+    bytes: usize,
+    f: impl Fn(usize) -> (T, bool) + Sync + Copy,
 ) -> Option<Vec<Vec<u32>>> {
-    let (w, channels) = (master.shape.width, master.shape.channels);
-    let format = PlaneFormat { store, unit: 1.0 };
-    let row_words = format.row_words(stride(w));
-    let mut out: Vec<_> =
-        (0..channels).map(|_| vec![0_u32; format.words(stride(w), master.shape.height)]).collect();
+    let (w, h, channels) = (shape.width, shape.height, shape.channels);
+    let row_words = stride(w) * bytes / 4;
+    let mut out: Vec<_> = (0..channels).map(|_| vec![0_u32; row_words * h]).collect();
     let arch = pulp::Arch::new();
     // One pass over the master: each task takes the same row of every plane.
     let mut rows: Vec<_> = out.iter_mut().map(|plane| plane.chunks_mut(row_words)).collect();
     let rows: Vec<Vec<&mut [u32]>> =
-        (0..master.shape.height).map(|_| rows.iter_mut().filter_map(Iterator::next).collect()).collect();
+        (0..h).map(|_| rows.iter_mut().filter_map(Iterator::next).collect()).collect();
     let good = rows
         .into_par_iter()
         .enumerate()
         .map(|(y, mut rows)| {
             arch.dispatch(|| {
-                let levels = &master.levels[y * w * channels..][..w * channels];
                 let mut good = true;
                 for (c, row) in rows.iter_mut().enumerate() {
                     let row: &mut [T] = bytemuck::cast_slice_mut(row);
-                    for (o, pixel) in row.iter_mut().zip(levels.chunks_exact(channels)) {
-                        let (value, fits) = f(pixel[c]);
+                    for (x, o) in row.iter_mut().take(w).enumerate() {
+                        let (value, fits) = f((y * w + x) * channels + c);
                         *o = value;
                         good &= fits;
                     }
@@ -141,19 +256,40 @@ mod tests {
     use super::*;
     use crate::master::About;
 
+    fn shape(width: usize) -> Shape {
+        Shape { width, height: 1, channels: 1, sample: SampleType::U8, mosaic: None }
+    }
+
+    fn plan(shape: Shape, sensor: &Sensor, levels: &[f32], rule: Option<DarkRule>) -> Result<Plan> {
+        let own = Shape { width: levels.len(), ..shape };
+        let dark = Master { shape: own, levels: levels.into(), frames: 3, about: About::default() };
+        let masters = Masters { dark: Some(dark), ..Masters::default() };
+        Plan::new((shape, sensor), 255.0, &masters, &Wishes { dark_rule: rule, ..Wishes::USUAL })
+    }
+
     #[test]
     fn planes_are_narrow_only_where_that_is_exact() {
-        let shape = Shape { width: 3, height: 1, channels: 1, sample: SampleType::U8, mosaic: None };
-        let exact = Master { shape, levels: vec![107.5, 0.25, 3.0], frames: 3, about: About::default() };
-        let plan = Plan::new(shape, 255.0, Some(&exact), DarkRule::Guarded).expect("fits");
-        assert_eq!((plan.mode, plan.shift, plan.format.store), (Mode::Fixed, 8, Store::U16));
-        assert_eq!(plan.dark[0][0], (107 * 256 + 128) | 64 << 16);
-        let third = Master { shape, levels: vec![1.0 / 3.0, 0.0, 0.0], frames: 3, about: About::default() };
-        let plan = Plan::new(shape, 255.0, Some(&third), DarkRule::Guarded).expect("fits");
-        assert_eq!((plan.mode, plan.format.store), (Mode::Guarded, Store::F32));
-        let plan = Plan::new(shape, 255.0, Some(&exact), DarkRule::Signed).expect("fits");
-        assert_eq!(plan.mode, Mode::Signed);
-        let other = Shape { width: 4, ..shape };
-        assert!(Plan::new(other, 255.0, Some(&exact), DarkRule::Guarded).is_err());
+        let exact = [107.5, 0.25, 3.0];
+        let p = plan(shape(3), &Sensor::DISPLAY, &exact, None).expect("fits");
+        assert_eq!((p.mode, p.shift, p.format.store), (Mode::Fixed, 8, Store::U16));
+        assert_eq!(p.dark[0][0], (107 * 256 + 128) | 64 << 16);
+        let p = plan(shape(3), &Sensor::DISPLAY, &[1.0 / 3.0, 0.0, 0.0], None).expect("fits");
+        assert_eq!((p.mode, p.format.store), (Mode::Guarded, Store::F32));
+        let p = plan(shape(3), &Sensor::DISPLAY, &exact, Some(DarkRule::Signed)).expect("fits");
+        assert_eq!(p.mode, Mode::Signed);
+        assert!(plan(shape(4), &Sensor::DISPLAY, &exact, None).is_err());
+    }
+
+    #[test]
+    fn mosaics_are_float_and_balanced_by_cell() {
+        let mosaic = Shape { mosaic: Some(Bayer::Gbrg), height: 2, ..shape(2) };
+        let sensor = Sensor { balance: [2.0, 1.0, 1.5], ..Sensor::LINEAR };
+        let p = Plan::new((mosaic, &sensor), 255.0, &Masters::default(), &Wishes::USUAL).expect("a plan");
+        assert_eq!((p.mode, p.format.store, p.gain), (Mode::Signed, Store::F32, [1.0, 1.5, 2.0, 1.0]));
+        let m = p.mosaic.expect("a mosaic");
+        assert!(m.find && m.hot.is_none());
+        assert_eq!((p.canvas.channels, p.canvas.mosaic), (3, None));
+        let other = Shape { mosaic: Some(Bayer::Rggb), ..mosaic };
+        assert!(fit("dark", &other, &mosaic).is_err() && fit("dark", &mosaic, &mosaic).is_ok());
     }
 }

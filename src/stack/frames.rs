@@ -5,14 +5,15 @@ use crate::align::grade::Grade;
 use crate::align::motion::{IDENTITY, Mat3, compose, inverse};
 use crate::align::{Glimpse, Pose};
 use crate::backend::Backend;
+use crate::calibration;
 use crate::engine::Examined;
 use crate::error::{Error, Result};
-use crate::frame::{Frame, Orientation};
-use crate::inputs;
+use crate::frame::{Frame, Shape};
 use crate::judge::{Case, Row, Taken, Verdict};
 use crate::outputs::{self, Label};
 use crate::photometry::Tone;
 use crate::record::{self, About};
+use crate::tags::Tags;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -25,8 +26,7 @@ const REMEMBERED: usize = 8;
 /// A frame that was examined, with what its record needs.
 struct Seen<'a> {
     path: &'a Path,
-    taken: Taken,
-    orientation: Orientation,
+    tags: Tags,
     examined: Examined,
     elapsed: Map<String, Value>,
 }
@@ -39,7 +39,7 @@ impl Seen<'_> {
     fn case(&self) -> Case<'_> {
         Case {
             path: self.path,
-            taken: self.taken,
+            taken: Taken::of(&self.tags),
             grade: self.grade(),
             pose: &self.examined.pose,
             shows: self.examined.view.as_ref().is_some_and(|v| v.shows_too_little().is_none()),
@@ -63,20 +63,21 @@ impl<B: Backend> Run<'_, B> {
             self.timings.add("begin", false, start.elapsed(), 0);
         }
         let unbound = |n: &Night<B>| n.engine.stacked() == 0 && self.number == 1;
-        if self.night.as_ref().is_some_and(|n| unbound(n) && n.engine.setup.shape != frame.shape) {
+        if self.night.as_ref().is_some_and(|n| unbound(n) && n.engine.setup.frame != frame.shape) {
             // What came before was no reference: its size binds nobody.
             self.backend = self.night.take().map(|n| n.engine.into_backend());
-            self.master = inputs::master(self.config, &self.report, self.stop)?.master;
+            self.masters = calibration::masters(self.config, &self.report, self.stop)?.masters;
             self.night = Some(self.begin(&frame)?);
         }
         let Some(night) = &mut self.night else { return Ok(frame.words) };
-        let expected = night.engine.setup.shape;
+        let expected = night.engine.setup.frame;
         if frame.shape != expected {
             let why = format!("expected {expected} as the first frame, got {}", frame.shape);
             self.refuse(path, &why)?;
             return Ok(frame.words);
         }
-        let given = match self.given(path, &frame) {
+        let canvas = night.engine.setup.shape;
+        let given = match self.given(path, &canvas) {
             Ok(given) => given,
             Err(why) => {
                 self.refuse(path, &why)?;
@@ -84,16 +85,15 @@ impl<B: Backend> Run<'_, B> {
             }
         };
         let Some(night) = &mut self.night else { return Ok(frame.words) };
-        let (taken, orientation, before) =
-            (Taken::of(&frame), frame.tags.orientation, night.engine.timings());
+        let (tags, before) = (frame.tags.clone(), night.engine.timings());
         let (examined, buffer) = night.engine.examine(frame, given)?;
         let elapsed = elapsed(&before, &night.engine.timings());
-        self.decide(Seen { path, taken, orientation, examined, elapsed })?;
+        self.decide(Seen { path, tags, examined, elapsed })?;
         Ok(buffer)
     }
 
     /// The pose that `--poses` gives, if any; or why it cannot be used.
-    fn given(&self, path: &Path, frame: &Frame) -> std::result::Result<Option<Mat3>, String> {
+    fn given(&self, path: &Path, canvas: &Shape) -> std::result::Result<Option<Mat3>, String> {
         let Some(known) = self.config.poses.as_ref().map(|p| p.of(path)) else { return Ok(None) };
         // The canvas belongs to the first stacked frame, whichever that was when the poses were found.
         let (map, stack) = known?;
@@ -103,7 +103,7 @@ impl<B: Backend> Run<'_, B> {
             ));
         }
         let map = self.base.map_or(IDENTITY, |(base, _)| compose(&map, &base));
-        if record::usable(&map, &frame.shape) {
+        if record::usable(&map, canvas) {
             Ok(Some(map))
         } else {
             Err("the given pose puts the frame nowhere".into())
@@ -169,17 +169,18 @@ impl<B: Backend> Run<'_, B> {
         add(&mut seen.elapsed, &elapsed(&before, &night.engine.timings()));
         if first {
             night.reference = seen.path.to_owned();
-            night.orientation = seen.orientation;
+            night.subject.orientation = seen.tags.orientation;
             if let Some(Ok((map, stack))) = self.config.poses.as_ref().map(|p| p.of(seen.path)) {
                 self.base.get_or_insert((inverse(&map)?, stack));
             }
         }
+        night.subject.summary.add(seen.path, &seen.tags);
         if night.young.len() < REMEMBERED {
             night.young.push(seen.path.to_owned());
         }
         let better = night.judge.stacked(&seen.case(), &pose, scaled);
         let about = self.about(&seen);
-        self.publish(about, &pose, scaled.then_some(&tones[..]), seen.orientation)?;
+        self.publish(about, &pose, scaled.then_some(&tones[..]))?;
         match better {
             Some(better) => self.replace(better, 0, "the first frame is much worse than those that follow"),
             None => Ok(()),
@@ -191,13 +192,7 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// The record of a stacked frame, and its picture if asked for.
-    fn publish(
-        &mut self,
-        about: About,
-        pose: &Pose,
-        tones: Option<&[Tone]>,
-        orientation: Orientation,
-    ) -> Result<()> {
+    fn publish(&mut self, about: About, pose: &Pose, tones: Option<&[Tone]>) -> Result<()> {
         let Some(night) = &mut self.night else { return Ok(()) };
         let path = about.file;
         let record = record::stacked(about, &night.reference, pose, &night.engine.setup.shape, tones);
@@ -208,8 +203,7 @@ impl<B: Backend> Run<'_, B> {
                 stack: Some(self.number).filter(|n| *n > 1),
                 count: Some(night.engine.stacked() as usize),
             };
-            let debug =
-                outputs::write_debug(&mut night.engine, self.config, &night.methods, orientation, label);
+            let debug = outputs::write_debug(&mut night.engine, self.config, &night.subject, label);
             written = written.and(debug);
         }
         self.outlive(written)
@@ -263,6 +257,7 @@ impl<B: Backend> Run<'_, B> {
         let Some(night) = &mut self.night else { return Ok(()) };
         let stacked = night.engine.stacked() as usize;
         night.engine.restart()?;
+        night.subject.summary.restart();
         night.judge.restart(true);
         let others: Vec<PathBuf> = night.young.drain(..).filter(|p| !better.contains(p)).collect();
         self.report.warn(&format!("the stack begins again: {why}: {}", night.reference.display()));
@@ -296,7 +291,7 @@ impl<B: Backend> Run<'_, B> {
         let Some(night) = self.night.as_mut().filter(|_| !self.stuck) else { return Ok(false) };
         let label = Some(self.number);
         let written = self.timings.host("write", || {
-            outputs::write_all(&mut night.engine, self.config, &night.methods, night.orientation, label)
+            outputs::write_all(&mut night.engine, self.config, &night.subject, label)
         });
         match written {
             Ok(paths) => {
@@ -304,6 +299,7 @@ impl<B: Backend> Run<'_, B> {
                     (self.number, paths.iter().map(|p| p.to_string_lossy().into_owned()).collect());
                 self.kept.extend(paths);
                 night.engine.restart()?;
+                night.subject.summary.restart();
                 night.judge.restart(false);
                 night.young.clear();
                 self.number += 1;
@@ -316,7 +312,7 @@ impl<B: Backend> Run<'_, B> {
                 // Half of the pictures would only take the room of those at the end.
                 let label = Label { stack: label, count: None };
                 for (method, format) in
-                    night.methods.iter().flat_map(|m| self.config.formats.iter().map(move |f| (*m, *f)))
+                    night.subject.methods.iter().flat_map(|m| self.config.formats.iter().map(move |f| (*m, *f)))
                 {
                     let _ = std::fs::remove_file(outputs::path(self.config, method, format, label));
                 }

@@ -36,10 +36,11 @@ pub(crate) fn known() -> Vec<(&'static str, &'static str, Vec<f64>)> {
         of("histogram", "BINS", histogram::BINS as f64),
         of("histogram", "STRIP", histogram::STRIP as f64),
         of("histogram", "RECORD", histogram::RECORD as f64),
-        ("present", "NONE", vec![f64::from(none.shadow), f64::from(none.midtone)]),
+        ("present", "NONE", [none.shadow, none.slope, none.midtone, none.pad].map(f64::from).to_vec()),
+        of("present", "GAMMA", f64::from(present::Curve::Gamma as u32)),
     ]
 }
 
 /// Constants that only WGSL needs. `THREADS` is checked against the workgroup.
 pub(crate) const LOCAL: &[&str] =
-    &["EXPONENT", "SIDE", "QUADS", "LINES", "LOG_TEAM", "TEAM", "HESSIAN", "ALL", "MOST", "MAX", "THREADS"];
+    &["EXPONENT", "SIDE", "QUADS", "LINES", "LOG_TEAM", "TEAM", "HESSIAN", "ALL", "MOST", "MAX", "THREADS", "STRAIGHT", "KNEE", "CURVE", "CURVE_END"];

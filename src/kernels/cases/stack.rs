@@ -5,7 +5,7 @@ use super::{Case, Output, Probe, Random, Samples, Tolerance};
 use crate::kernels::accumulate::{Accumulate, AccumulateParams, Pose, SLOTS};
 use crate::kernels::coverage::{Coverage, CoverageParams};
 use crate::kernels::histogram::{BINS, Histogram, HistogramParams, RECORD, STRIP};
-use crate::kernels::present::{Present, PresentParams, Stretch};
+use crate::kernels::present::{Curve, Present, PresentParams, Stretch};
 use crate::kernels::{Store, stride};
 use crate::rules::Method;
 use bytemuck::cast_slice;
@@ -166,19 +166,28 @@ fn stack(random: &mut Random, channels: usize, w: usize, h: usize) -> Vec<Option
 
 impl Probe for Present {
     fn cases(width: usize, height: usize) -> Vec<Case<Self>> {
-        let stretches =
-            [Stretch::NONE, Stretch { shadow: 0.05, midtone: 0.08 }, Stretch { shadow: 0.0, midtone: 0.9 }];
+        let bent = |shadow, midtone| Stretch { shadow, slope: 1.0 / (1.0 - shadow), midtone, pad: 0.0 };
+        let stretches = [Stretch::NONE, bent(0.05, 0.08), Stretch { slope: 1.7, ..bent(0.0, 0.9) }];
         let mut random = Random::new(8);
         let mut cases = Vec::new();
         for channels in [1_usize, 3] {
-            for stretched in [0, 1] {
+            for (curve, coloured) in [
+                (Curve::None, 0),
+                (Curve::Stretch, 0),
+                (Curve::Gamma, 0),
+                (Curve::Stretch, 1),
+                (Curve::Gamma, 1),
+            ] {
+                if coloured == 1 && channels == 1 {
+                    continue;
+                }
                 let picture = Output {
                     start: interleaved(width, height, channels),
                     samples: Samples::U8,
                     tolerance: Tolerance::Rounded,
                 };
                 cases.push(Case {
-                    name: format!("{width}x{height} x{channels}, stretched {stretched}"),
+                    name: format!("{width}x{height} x{channels}, {curve:?}, coloured {coloured}"),
                     params: PresentParams {
                         row0: 0,
                         rows: height as u32,
@@ -186,10 +195,13 @@ impl Probe for Present {
                         height: height as u32,
                         stride: stride(width) as u32,
                         channels: channels as u32,
-                        stretched,
+                        stretched: curve as u32,
+                        coloured,
                         scale: 255.0 / white(Store::F32),
+                        pad: [0; 3],
                         stretch: if channels == 1 { [stretches[1]; 3] } else { stretches },
-                        pad: [0; 2],
+                        matrix: [1.9, -0.7, -0.2, -0.25, 1.6, -0.35, 0.05, -0.65, 1.6],
+                        end: [0; 3],
                     },
                     reads: stack(&mut random, channels, width, height),
                     writes: vec![Some(picture)],

@@ -1,0 +1,302 @@
+//! The masters of a night: built from folders of frames, or read where they are ready; and whether they fit the lights.
+
+use crate::config::{Calibration, Config};
+use crate::decode::Wish;
+use crate::error::{Error, Result};
+use crate::frame::{Frame, SampleType};
+use crate::inputs::pass_over;
+use crate::io;
+use crate::master::{self, About, Master, MasterRule, Masters, cache, file};
+use crate::report::Report;
+use crate::tags::Kind;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+/// The default folder of darks.
+const DARK: &str = "dark";
+/// Exposures, speeds and gains that differ by less than this share are the same.
+const SAME: f64 = 0.02;
+/// Temperatures that differ by less, degrees Celsius, are the same: dark current doubles in about 6.
+const SAME_C: f64 = 3.0;
+
+/// What reading the masters leaves.
+#[derive(Default)]
+pub struct Built {
+    /// The masters there are.
+    pub masters: Masters,
+    /// Where they come from, for headers.
+    pub sources: Vec<(Kind, PathBuf, usize)>,
+    /// Buffers to decode the lights into.
+    pub buffers: Vec<Vec<u32>>,
+}
+
+/// The masters that `config` names, and the dark of the default folder. Frames that cannot be read, or do not belong to
+/// the first that can, are left out with a line. None where `stop` was set on the way.
+///
+/// # Errors
+/// [`Error::NoFolder`] where a folder that was asked for does not exist; [`Error::NothingStacked`] where it holds no
+/// readable frame.
+pub fn masters(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Built> {
+    let c = &config.calibration;
+    let mut maker = Maker { c, wish: config.wish, report, stop, built: Built::default() };
+    let dark = match &c.dark {
+        Some(path) => maker.master(Kind::Dark, path)?,
+        None if Path::new(DARK).exists() => maker.default_dark()?,
+        None => None,
+    };
+    let bias = maker.optional(Kind::Bias, c.bias.as_ref())?;
+    let flat = maker.optional(Kind::Flat, c.flat.as_ref())?;
+    let flat_dark = maker.optional(Kind::FlatDark, c.flat_dark.as_ref())?;
+    if let (Some(flat), Some(flat_dark)) = (&flat, &flat_dark) {
+        for line in differences("flat dark", &flat_dark.about, "flats", &flat.about) {
+            report.warn(&line);
+        }
+    }
+    // A bias is a dark of no exposure: better than none.
+    maker.built.masters = match flat_dark {
+        Some(flat_dark) => Masters { dark: dark.or(bias), flat, flat_offset: Some(flat_dark) },
+        None => Masters { dark: dark.or_else(|| bias.clone()), flat, flat_offset: bias },
+    };
+    if maker.built.masters.flat.is_none() {
+        maker.built.masters.flat_offset = None;
+    }
+    Ok(maker.built)
+}
+
+struct Maker<'a> {
+    c: &'a Calibration,
+    wish: Wish,
+    report: &'a Report,
+    stop: &'a AtomicBool,
+    built: Built,
+}
+
+impl Maker<'_> {
+    fn optional(&mut self, kind: Kind, path: Option<&PathBuf>) -> Result<Option<Master>> {
+        path.map_or(Ok(None), |path| self.master(kind, path))
+    }
+
+    /// The darks that nobody asked for may be missing.
+    fn default_dark(&mut self) -> Result<Option<Master>> {
+        match self.master(Kind::Dark, Path::new(DARK)) {
+            Err(Error::NothingStacked(_)) => {
+                self.report.warn(&format!("no darks in it, going on without: {DARK}"));
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    fn master(&mut self, kind: Kind, path: &Path) -> Result<Option<Master>> {
+        let rule = match kind {
+            Kind::Flat => Some(MasterRule::Mean),
+            _ => self.c.master,
+        };
+        let place = Some(self.c.cache.as_deref().map_or(Keep::Beside, Keep::In));
+        let build = Build { kind, path, rule, place, wish: self.wish };
+        let (master, buffers) =
+            build.run(self.report, self.stop, std::mem::take(&mut self.built.buffers))?;
+        self.built.buffers = buffers;
+        if let Some(master) = &master {
+            self.built.sources.push((kind, path.to_owned(), master.frames));
+        }
+        Ok(master)
+    }
+}
+
+/// A master that is to be built.
+pub struct Build<'a> {
+    /// What of.
+    pub kind: Kind,
+    /// A folder of frames, or a ready master.
+    pub path: &'a Path,
+    /// The rule; `None`: what is usual for the frames.
+    pub rule: Option<MasterRule>,
+    /// Whether and where it is kept for the next start.
+    pub place: Option<Keep<'a>>,
+    /// What the frames are taken for.
+    pub wish: Wish,
+}
+
+/// Where masters are kept.
+#[derive(Clone, Copy)]
+pub enum Keep<'a> {
+    /// In a hidden folder beside that of the frames, unless they are pictures: these are read faster than their master,
+    /// three floats a pixel.
+    Beside,
+    /// In this folder.
+    In(&'a Path),
+}
+
+impl Build<'_> {
+    /// The master and the buffers it was decoded into, from the cache if it is there; `None` where `stop` was set.
+    ///
+    /// # Errors
+    /// As [`masters`].
+    pub fn run(
+        &self,
+        report: &Report,
+        stop: &AtomicBool,
+        free: Vec<Vec<u32>>,
+    ) -> Result<(Option<Master>, Vec<Vec<u32>>)> {
+        let (name, path) = (self.kind.name(), self.path);
+        if !path.exists() {
+            return Err(Error::NoFolder { what: name, path: path.to_owned() });
+        }
+        let files = if path.is_dir() {
+            let listing = io::list_images(path)?;
+            pass_over(report, &listing.passed_over);
+            listing.images
+        } else {
+            vec![path.to_owned()]
+        };
+        if path.is_file()
+            && let Some((master, _)) = file::read(path).ok().flatten()
+        {
+            tell(report, name, path, &master, "");
+            return Ok((Some(master), free));
+        }
+        let kept = self.place.filter(|_| path.is_dir()).map(|place| self.kept(&files, place));
+        if let Some((place, key)) = &kept
+            && let Ok(Some((master, Some(own)))) = file::read(place)
+            && own == *key
+        {
+            tell(report, name, path, &master, " (kept from before)");
+            return Ok((Some(master), free));
+        }
+        let setup = master::Setup {
+            folder: kept.as_ref().and_then(|(place, _)| place.parent().map(Path::to_owned)),
+            any_exposure: self.kind == Kind::Flat,
+            wish: self.wish.of(self.kind),
+            ..master::Setup::new(self.rule)
+        };
+        let mut left_out =
+            |file: &Path, e: &Error| report.warn(&format!("{name} left out: {}", short(e, file)));
+        let built = master::build(&files, &setup, free, stop, &mut left_out)?;
+        let Some(master) = built.master else {
+            if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                return Ok((None, built.buffers));
+            }
+            return Err(Error::NothingStacked(format!(
+                "no {name} could be read: put {name}s there or leave the option out: {}",
+                path.display()
+            )));
+        };
+        tell(report, name, path, &master, "");
+        let worth = master.about.linear || matches!(self.place, Some(Keep::In(_)));
+        if let Some((place, key)) = kept.filter(|_| worth)
+            && let Err(e) = self.keep(&master, &place, &key)
+        {
+            report.line(&format!("the master {name} is not kept for the next start: {e}"));
+        }
+        Ok((Some(master), built.buffers))
+    }
+
+    /// Where this master is kept, and the key that it must have.
+    fn kept(&self, files: &[PathBuf], place: Keep) -> (PathBuf, String) {
+        let rule = self.rule.map_or("usual", MasterRule::name);
+        let key = cache::key(files, rule, &format!("{:?}", self.wish.of(self.kind)));
+        let folder = match place {
+            Keep::Beside => None,
+            Keep::In(folder) => Some(folder),
+        };
+        (cache::cached_path(self.path, folder, self.kind.name(), &key), key)
+    }
+
+    fn keep(&self, master: &Master, place: &Path, key: &str) -> Result<()> {
+        if let Some(folder) = place.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot create the folder", folder, e))?;
+        }
+        file::write(place, master, self.kind, Some(key))
+    }
+}
+
+fn tell(report: &Report, name: &str, path: &Path, master: &Master, note: &str) {
+    let kind = if master.shape.sample == SampleType::F32 { " float" } else { "" };
+    report.line(&format!(
+        "{name}: {}{kind}, {} frames, {}{note}",
+        path.display(),
+        master.frames,
+        master.shape
+    ));
+}
+
+/// Refuses masters that lights like `light` cannot be calibrated with, whatever their size.
+///
+/// # Errors
+/// [`Error::Usage`] with the reason.
+pub fn check(masters: &Masters, light: &Frame) -> Result<()> {
+    let display = |linear: bool, sample: SampleType| !linear && sample == SampleType::U8;
+    let lights = display(light.sensor.linear, light.shape.sample);
+    if let Some(dark) = &masters.dark {
+        let darks = display(dark.about.linear, dark.shape.sample);
+        if lights && dark.about.linear {
+            return Err(Error::Usage(
+                "the darks are RAW or FITS, the lights 8-bit pictures: a camera bends brightness into its JPEG, so linear \
+                 darks cannot be taken off: stack the RAW files, or give darks saved as the lights are"
+                    .into(),
+            ));
+        }
+        if darks && light.sensor.linear {
+            return Err(Error::Usage(
+                "the darks are 8-bit pictures, the lights RAW or FITS: what a camera makes of a dark is not what its \
+                 sensor saw: give darks saved as the lights are"
+                    .into(),
+            ));
+        }
+    }
+    if masters.flat.is_some() && lights {
+        return Err(Error::Usage(
+            "flats need linear light, JPEG is gamma-coded: dividing by a flat would be wrong everywhere: stack the RAW \
+             files, or leave --flat out"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+/// How the dark differs from the lights in what should be alike, a line each.
+#[must_use]
+pub fn doubts(masters: &Masters, light: &Frame) -> Vec<String> {
+    let tags = &light.tags;
+    let lights = About {
+        exposure_s: tags.exposure_s,
+        iso: tags.iso,
+        gain: tags.gain,
+        temperature_c: tags.temperature_c,
+        camera: tags.camera.clone(),
+        ..About::default()
+    };
+    masters.dark.as_ref().map_or_else(Vec::new, |dark| differences("dark", &dark.about, "lights", &lights))
+}
+
+fn differences(name: &str, own: &About, others: &str, other: &About) -> Vec<String> {
+    let apart = |a: f64, b: f64| (a - b).abs() > SAME * a.abs().max(b.abs());
+    let mut lines = Vec::new();
+    let mut add = |what: &str, unit: &str, a: Option<f64>, b: Option<f64>, apart: &dyn Fn(f64, f64) -> bool| {
+        if let Some((a, b)) = a.zip(b).filter(|&(a, b)| apart(a, b)) {
+            lines.push(format!(
+                "the {name} has {what} {a}{unit}, the {others} {b}{unit}: what the {name} takes off is not what is there"
+            ));
+        }
+    };
+    // A bias in place of a dark has no exposure.
+    if own.exposure_s.is_none_or(|s| s > 1e-3) {
+        add("an exposure of", " s", own.exposure_s, other.exposure_s, &apart);
+    }
+    add("ISO", "", own.iso, other.iso, &apart);
+    add("gain", "", own.gain, other.gain, &apart);
+    let warmer = |a: f64, b: f64| (a - b).abs() > SAME_C;
+    add("a temperature of", " C", own.temperature_c, other.temperature_c, &warmer);
+    if let Some((a, b)) = own.camera.as_ref().zip(other.camera.as_ref()).filter(|(a, b)| a != b) {
+        lines.push(format!("the {name} is of camera {a}, the {others} of {b}"));
+    }
+    lines
+}
+
+/// An error's line; the path stands at its end already.
+fn short(e: &Error, file: &Path) -> String {
+    let text = e.to_string();
+    let path = file.display().to_string();
+    if text.ends_with(&path) { text } else { format!("{text}: {path}") }
+}
