@@ -80,7 +80,7 @@ pub(super) fn interpret(mut field: impl FnMut(u16) -> Option<Field>) -> Tags {
 
 /// `YYYY:MM:DD hh:mm:ss` and the digits after the second's point, as `YYYY-MM-DDThh:mm:ss[.fff]`. `None` for
 /// anything else: cameras without a set clock write blanks or zeros.
-fn time(stamp: &str, fraction: Option<&str>) -> Option<String> {
+pub(super) fn time(stamp: &str, fraction: Option<&str>) -> Option<String> {
     let parts: Vec<&str> = stamp.trim().split([':', '-', '/', ' ', 'T']).collect();
     let [year, month, day, hour, minute, second] = parts[..] else { return None };
     let number = |text: &str, digits: usize| {

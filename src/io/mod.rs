@@ -12,6 +12,7 @@ use crate::sensor::Sensor;
 use crate::tags::Tags;
 
 mod exif;
+mod fits;
 mod guard;
 mod jpeg;
 mod order;
@@ -21,6 +22,7 @@ mod tiff;
 mod turn;
 mod write;
 
+pub use fits::{Card, Value, data_intact, read_cards, write_fits};
 pub use order::{Listing, list_images, natural};
 pub use turn::turn;
 pub use write::{write_png8, write_png16, write_text, write_tiff_f32};
@@ -58,6 +60,7 @@ pub const FORMATS: &[Format] = &[
     Format { name: "JPEG", extensions: &["jpg", "jpeg"], magic: jpeg::is_jpeg, decode: jpeg::decode, tags: jpeg::tags },
     Format { name: "PNG", extensions: &["png"], magic: png::is_png, decode: png::decode, tags: png::tags },
     Format { name: "TIFF", extensions: &["tif", "tiff"], magic: tiff::is_tiff, decode: tiff::decode, tags: tiff::tags },
+    Format { name: "FITS", extensions: &["fits", "fit", "fts", "fz", "fits.gz", "fit.gz", "fts.gz"], magic: fits::is_fits, decode: fits::decode, tags: fits::tags },
 ];
 
 /// Most bytes of a file that is read: no frame of the largest size takes more, in any format.

@@ -67,7 +67,7 @@ pub fn write_text(path: &Path, text: &str) -> Result<()> {
 }
 
 /// Refuses what cannot be a picture before anything is written.
-fn check(path: &Path, width: usize, height: usize, channels: usize, len: usize) -> Result<()> {
+pub(super) fn check(path: &Path, width: usize, height: usize, channels: usize, len: usize) -> Result<()> {
     let expected = width.saturating_mul(height).saturating_mul(channels);
     if !matches!(channels, 1 | 3) || len == 0 || len != expected {
         let what = format!("{len} samples do not make a picture of {width}x{height}x{channels}");
@@ -106,14 +106,17 @@ fn png(
         })
 }
 
-fn cannot(path: &Path) -> impl Fn(io::Error) -> Error {
+pub(super) fn cannot(path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::io("cannot write the file", path, source)
 }
 
 /// Lets `write` fill a temporary file beside `path`, then renames it to `path`. Beside it, since a file can be
 /// renamed within one disk only; with a dot first, so that neither people nor a watched folder mistake it for
 /// the result. Dropping the temporary file removes it, whatever went wrong.
-fn replace(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> Result<()> {
+pub(super) fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> Result<()> {
     let write_all = || {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
