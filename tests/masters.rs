@@ -55,7 +55,8 @@ fn plain(rule: MasterRule, column: &[f64]) -> f64 {
     let n = column.len();
     match rule {
         MasterRule::PeakMean => {
-            column.iter().copied().reduce(|m, d| if d > m { (d + m) / 2.0 } else { m }).unwrap()
+            let next = |m: f64, d: f64| if d > m { (d + m) / 2.0 } else { m };
+            column.iter().copied().reduce(next).expect("a frame")
         }
         MasterRule::Mean => column.iter().sum::<f64>() / n as f64,
         MasterRule::Median => {
