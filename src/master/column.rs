@@ -174,26 +174,51 @@ fn blocks<T: Sample, E: Copy + Default + Send, const L: usize>(
     let arch = pulp::Arch::new();
     let fresh = || vec![[E::default(); L]; frames.len()];
     out.par_chunks_mut(TASK).enumerate().for_each_init(fresh, |rows, (task, out)| {
-        arch.dispatch(|| {
-            for (block, out) in out.chunks_mut(L).enumerate() {
-                let start = task * TASK + block * L;
-                let mut cells = [0; L];
-                if black.any() {
-                    black.cells(first + start, &mut cells);
-                }
-                for (f, (row, frame)) in rows.iter_mut().zip(frames).enumerate() {
-                    let samples = &frame[start..start + out.len()];
-                    for ((e, &v), &cell) in row.iter_mut().zip(samples).zip(&cells) {
-                        *e = load(v, f, cell);
-                    }
-                }
-                let levels = reduce(rows);
-                for ((o, level), &cell) in out.iter_mut().zip(levels).zip(&cells) {
-                    *o = (level - f64::from(black.common()[cell])) as f32;
+        arch.dispatch(Task { frames, start: task * TASK, first, black, rows, out, load, reduce });
+    });
+}
+
+/// Some blocks of columns. A closure of this size would not be inlined where the processor's wide registers are
+/// known, and would run on the narrow ones.
+struct Task<'a, T, E, const L: usize, Load, Reduce> {
+    frames: &'a [&'a [T]],
+    start: usize,
+    first: usize,
+    black: &'a Black,
+    rows: &'a mut [[E; L]],
+    out: &'a mut [f32],
+    load: Load,
+    reduce: Reduce,
+}
+
+impl<T, E, const L: usize, Load, Reduce> pulp::NullaryFnOnce for Task<'_, T, E, L, Load, Reduce>
+where
+    T: Sample,
+    Load: Fn(T, usize, usize) -> E,
+    Reduce: Fn(&[[E; L]]) -> [f64; L],
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (block, out) in self.out.chunks_mut(L).enumerate() {
+            let start = self.start + block * L;
+            let mut cells = [0; L];
+            if self.black.any() {
+                self.black.cells(self.first + start, &mut cells);
+            }
+            for (f, (row, frame)) in self.rows.iter_mut().zip(self.frames).enumerate() {
+                let samples = &frame[start..start + out.len()];
+                for ((e, &v), &cell) in row.iter_mut().zip(samples).zip(&cells) {
+                    *e = (self.load)(v, f, cell);
                 }
             }
-        });
-    });
+            let levels = (self.reduce)(self.rows);
+            for ((o, level), &cell) in out.iter_mut().zip(levels).zip(&cells) {
+                *o = (level - f64::from(self.black.common()[cell])) as f32;
+            }
+        }
+    }
 }
 
 /// The median of each column, by bisection of the range of its values: a round counts the samples up to the middle

@@ -16,12 +16,13 @@ pub(super) struct Black {
     channels: usize,
     common: [f32; 4],
     each: Vec<[f32; 4]>,
+    any: bool,
 }
 
 impl Black {
     /// Of no frames yet.
     pub(super) fn new(shape: Shape) -> Black {
-        Black { width: shape.width, channels: shape.channels, common: NONE, each: Vec::new() }
+        Black { width: shape.width, channels: shape.channels, common: NONE, each: Vec::new(), any: false }
     }
 
     /// One frame more.
@@ -29,6 +30,7 @@ impl Black {
         if self.each.is_empty() {
             self.common = black;
         }
+        self.any |= black != NONE;
         self.each.push(black);
     }
 
@@ -61,7 +63,7 @@ impl Black {
 
     /// Whether a place in the cell matters.
     pub(super) fn any(&self) -> bool {
-        self.common != NONE || self.each.iter().any(|b| *b != NONE)
+        self.any
     }
 
     /// The places in the 2x2 cell of the samples number `first` and on.
