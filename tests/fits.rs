@@ -153,7 +153,7 @@ fn planes_become_pixels_and_axes_of_length_1_do_not_count() {
 #[test]
 fn the_first_image_counts_wherever_it_is() {
     let table = fits::header(
-        "XTENSION= 'BINTABLE'\nBITPIX  = 8\nNAXIS   = 2\nNAXIS1  = 10\nNAXIS2  = 300\nPCOUNT  = 5\nGCOUNT  = 1",
+        "XTENSION= 'BINTABLE'\nBITPIX  = 8\nNAXIS   = 2\nNAXIS1  = 10\nNAXIS2  = 300\nPCOUNT  = 3000\nGCOUNT  = 1",
     );
     let extension = |level: u8| {
         let cards = format!(
@@ -164,7 +164,7 @@ fn the_first_image_counts_wherever_it_is() {
     };
     let primary =
         fits::header("SIMPLE  = T\nBITPIX  = 8\nNAXIS   = 0\nOBJECT  = 'M 42'\nBZERO   = 9\nEXPTIME = 1");
-    let whole = [&primary[..], &table, &fits::data(&[1; 3005]), &extension(7), &extension(8)].concat();
+    let whole = [&primary[..], &table, &fits::data(&[1; 6000]), &extension(7), &extension(8)].concat();
     let frame = read("a.fits", &whole).unwrap();
     assert_eq!(frame.bytes(), [7; 4]);
     // The primary header speaks for its extensions, but not over them, nor of what their numbers mean.

@@ -153,6 +153,10 @@ fn bytes_are_exact() {
         let cards = cards(8, &[12, 8], &[12, 8], compression) + &one(form) + BYTES;
         let frame = read("a.fit.fz", &fits::tiled(8, 1, &cards, &unhex(table))).unwrap();
         assert_eq!((frame.shape.sample, frame.bytes()), (SampleType::U8, &expected[..]), "{compression}");
+        // As floats too, though differences of bytes add up to more than a byte.
+        let scaled = fits::tiled(8, 1, &(cards + "BZERO   = 10"), &unhex(table));
+        let scaled = levels(&read("a.fit.fz", &scaled).unwrap());
+        assert!(scaled.iter().zip(&expected).all(|(level, byte)| *level == f32::from(*byte) + 10.0));
     }
 }
 
