@@ -56,7 +56,7 @@ impl Quantised {
             matches!(image.header.text("ZCMPTYPE"), Some("RICE_1" | "RICE_ONE" | "HCOMPRESS_1" | "PLIO_1"));
         if image.bitpix > 0 || method == "NONE" || !(scale.is_there() && zero.is_there()) {
             if image.bitpix < 0 && integers {
-                return Err("damaged: floats made integers, and not by how much".into());
+                return Err("floats compressed as integers: expected ZSCALE and ZZERO, got none".into());
             }
             return Ok(None);
         }

@@ -6,6 +6,8 @@ use super::header::{BLOCK, Header};
 
 /// Most HDUs that are passed over in search of an image.
 const MAX_HDUS: usize = 1000;
+/// Most bytes that are decompressed only to be passed over: no table in front of an image has as many.
+const MAX_PASSED: u64 = 1 << 30;
 /// Most axes: FITS standard 4.0, section 4.4.1.1.
 const MAX_AXES: i64 = 999;
 
@@ -42,6 +44,9 @@ impl<R: Read> Read for Packed<R> {
 
 impl<R: Read> Source for Packed<R> {
     fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        if bytes > MAX_PASSED {
+            return Err(io::Error::other(format!("{bytes} bytes before the image")));
+        }
         io::copy(&mut (&mut self.0).take(bytes), &mut io::sink()).map(|_| ())
     }
 }
