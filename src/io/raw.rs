@@ -24,23 +24,13 @@ mod pool;
 
 /// What rawloader 0.37 and rawler 0.8 read, without X3F (no mosaic), QTK and the TIFF-named ones of old Kodaks.
 pub(super) const EXTENSIONS: &[&str] = &[
-    "3fr", "ari", "arw", "cr2", "cr3", "crw", "dcr", "dcs", "dng", "erf", "fff", "iiq", "kdc", "mef", "mos", "mrw",
-    "nef", "nrw", "orf", "ori", "pef", "raf", "raw", "rw2", "rwl", "srw",
+    "3fr", "ari", "arw", "cr2", "cr3", "crw", "dcr", "dcs", "dng", "erf", "fff", "iiq", "kdc", "mef", "mos",
+    "mrw", "nef", "nrw", "orf", "ori", "pef", "raf", "raw", "rw2", "rwl", "srw",
 ];
 
 /// How files of a camera's own begin: TIFF, Olympus, Panasonic, Fujifilm, Minolta, Arri.
-const MAGIC: [&[u8]; 10] = [
-    b"II\x2a\0",
-    b"MM\0\x2a",
-    b"IIRO",
-    b"IIRS",
-    b"MMOR",
-    b"IIU\0",
-    b"FUJIFILM",
-    b"\0MRM",
-    b"ARRI",
-    b"IIII",
-];
+const MAGIC: [&[u8]; 10] =
+    [b"II\x2a\0", b"MM\0\x2a", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILM", b"\0MRM", b"ARRI", b"IIII"];
 
 /// Whether `bytes` begin like a camera's RAW file.
 pub(super) fn is_raw(bytes: &[u8]) -> bool {
@@ -84,7 +74,8 @@ fn decoded(mut bytes: Vec<u8>) -> Result<Decoded, String> {
         bytes[place..place + 2].fill(0xff);
     }
     let exact = dng.as_ref().is_none_or(|dng| dng.loader_is_exact);
-    let first = if exact { loader::decode(&bytes) } else { Err("this kind of DNG is not supported".to_owned()) };
+    let first =
+        if exact { loader::decode(&bytes) } else { Err("this kind of DNG is not supported".to_owned()) };
     let mut decoded = first.or_else(|why| newer(bytes, why))?;
     if let Some(dng) = dng {
         decoded.facts = dng.facts;
@@ -170,8 +161,10 @@ impl Facts {
         };
         let mean = self.black.iter().sum::<f32>() / self.black.len() as f32;
         let white = self.white.map(|white| white - mean).filter(|white| *white > 0.0);
-        let (balance, matrix) =
-            (colour::balance(self.balance), self.xyz_to_camera.map_or(crate::sensor::NO_MATRIX, colour::matrix));
+        let (balance, matrix) = (
+            colour::balance(self.balance),
+            self.xyz_to_camera.map_or(crate::sensor::NO_MATRIX, colour::matrix),
+        );
         Ok((mosaic, Sensor { black: self.black, white, linear: true, balance, matrix }))
     }
 }
@@ -229,7 +222,9 @@ impl Raw {
         let target: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
         match &self.samples {
             Samples::Integer(samples) => self.rows(samples, active, target),
-            Samples::Float(samples) => self.rows(&samples.iter().map(finite).collect::<Vec<_>>(), active, target),
+            Samples::Float(samples) => {
+                self.rows(&samples.iter().map(finite).collect::<Vec<_>>(), active, target)
+            }
         }
         samples::seal(&mut words, &shape);
         Ok((shape, words, sensor))

@@ -99,7 +99,8 @@ pub(super) fn tags<S: Source>(source: &mut S) -> Option<Tags> {
     // Powers of two: the exposure's of seconds, in steps of 1/32 in the older record; the speed's of ISO 50 / 16.
     let seconds = |power: f64| (-power).exp2();
     let exposure_s = records.long(EXPOSURE, 1).map(|bits| seconds(f64::from(f32::from_bits(bits))));
-    let exposure_s = exposure_s.or_else(|| records.short(SHOT, 5).map(|steps| seconds(f64::from(steps) / 32.0)));
+    let exposure_s =
+        exposure_s.or_else(|| records.short(SHOT, 5).map(|steps| seconds(f64::from(steps) / 32.0)));
     let iso = records.short(SHOT, 2).map(|steps| (f64::from(steps) / 32.0 - 4.0).exp2() * 50.0);
     let possible = |value: &f64| value.is_finite() && *value > 0.0;
     Some(Tags {

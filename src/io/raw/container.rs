@@ -98,7 +98,8 @@ fn of_mrw<S: Source>(source: &mut S) -> Option<u64> {
 /// The tags of a CR3 file: two blocks, the camera's and the exposure's, in Canon's box.
 fn of_cr3<S: Source>(source: &mut S) -> Option<Tags> {
     let movie = find(source, (0, u64::MAX), b"moov")?;
-    let canon = find(source, movie, b"uuid").filter(|(at, _)| source.at(*at, 16).is_some_and(|id| id == CANON_BOX))?;
+    let canon = find(source, movie, b"uuid")
+        .filter(|(at, _)| source.at(*at, 16).is_some_and(|id| id == CANON_BOX))?;
     let inside = (canon.0 + 16, canon.1);
     let (camera, exposure) = (find(source, inside, b"CMT1")?.0, find(source, inside, b"CMT2"));
     let mut tags = of_block(source, camera)?;
@@ -111,7 +112,11 @@ fn of_cr3<S: Source>(source: &mut S) -> Option<Tags> {
 }
 
 /// The contents of the first box of that kind: from where to where.
-pub(super) fn find<S: Source>(source: &mut S, (mut at, end): (u64, u64), kind: &[u8; 4]) -> Option<(u64, u64)> {
+pub(super) fn find<S: Source>(
+    source: &mut S,
+    (mut at, end): (u64, u64),
+    kind: &[u8; 4],
+) -> Option<(u64, u64)> {
     for _ in 0..MOST_BOXES {
         let (found, contents, next) = next_box(source, at).filter(|(.., next)| *next <= end)?;
         if &found == kind {

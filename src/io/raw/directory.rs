@@ -142,7 +142,8 @@ impl<'s, S: Source> Block<'s, S> {
             entry
         });
         let entries = entries.collect();
-        let next = self.source.at(start + 2 + bytes.len() as u64, 4).map_or(0, |next| self.number(&next) as u64);
+        let next =
+            self.source.at(start + 2 + bytes.len() as u64, 4).map_or(0, |next| self.number(&next) as u64);
         Some(Directory { entries, next })
     }
 
@@ -169,7 +170,11 @@ impl<'s, S: Source> Block<'s, S> {
     /// The values of an entry; empty where the file ends before they do.
     pub(super) fn numbers(&mut self, entry: &Entry) -> Vec<f64> {
         let bytes = if entry.bytes() <= MOST_BYTES { self.bytes(entry) } else { None };
-        bytes.unwrap_or_default().chunks_exact(entry.each() as usize).map(|value| self.value(entry.kind, value)).collect()
+        bytes
+            .unwrap_or_default()
+            .chunks_exact(entry.each() as usize)
+            .map(|value| self.value(entry.kind, value))
+            .collect()
     }
 
     /// The first value of `tag`.

@@ -178,7 +178,8 @@ impl Reader<'_, '_> {
     /// White; where the file does not say, the largest level that its samples can have.
     fn white(&mut self) -> f32 {
         let bits = self.number(BITS).unwrap_or(16.0);
-        let (float, table) = (self.number(SAMPLE_FORMAT) == Some(FLOAT), self.raw.find(LINEARIZATION).is_some());
+        let (float, table) =
+            (self.number(SAMPLE_FORMAT) == Some(FLOAT), self.raw.find(LINEARIZATION).is_some());
         let largest = match () {
             () if float => 1.0,
             () if table => f64::from(u16::MAX),
@@ -199,7 +200,9 @@ impl Reader<'_, '_> {
             9 => (0..3).map(|k| calibration[3 * row + k] * matrix[3 * k + column]).sum(),
             _ => matrix[3 * row + column],
         };
-        Some(std::array::from_fn(|row| std::array::from_fn(|column| (analog(row) * calibrated(row, column)) as f32)))
+        Some(std::array::from_fn(|row| {
+            std::array::from_fn(|column| (analog(row) * calibrated(row, column)) as f32)
+        }))
     }
 
     /// rawloader 0.37.2 takes 16 bits for little-endian, 10 bits for packed as some phones do, rows of 12 bits for
@@ -207,7 +210,8 @@ impl Reader<'_, '_> {
     /// error, but not of several samples a pixel.
     fn loader_is_exact(&mut self) -> bool {
         let one = self.number(SAMPLES).unwrap_or(1.0) == 1.0;
-        let (bits, width) = (self.number(BITS).unwrap_or_default() as u32, self.number(WIDTH).unwrap_or_default());
+        let (bits, width) =
+            (self.number(BITS).unwrap_or_default() as u32, self.number(WIDTH).unwrap_or_default());
         match self.number(COMPRESSION) {
             Some(JPEG) => one,
             Some(PLAIN) => {

@@ -60,7 +60,8 @@ fn check_tiff(mut block: Block<&[u8]>, bytes: &[u8]) -> Result<(), String> {
         return Err("truncated: its first directory is behind the end of the file: copy it again".into());
     }
     for directory in &directories {
-        let exif = block.first_of(directory, EXIF_DIRECTORY).and_then(|offset| block.directory(offset as u64));
+        let exif =
+            block.first_of(directory, EXIF_DIRECTORY).and_then(|offset| block.directory(offset as u64));
         [Some(directory), exif.as_ref()].into_iter().flatten().try_for_each(|d| check_values(d, bytes))?;
         check_picture(&mut block, directory, bytes)?;
         // Panasonic writes lengths that are none.

@@ -31,6 +31,7 @@ fn facts(image: &RawImage) -> Result<Facts, String> {
     let active = Area { left, top, width, height };
     let cfa = image.cropped_cfa();
     let whole = image.cpp != 1 || !cfa.is_valid();
+    let table = known([image.xyz_to_cam[0], image.xyz_to_cam[1], image.xyz_to_cam[2]]);
     Ok(Facts {
         camera: camera(Some(image.clean_make.clone()), Some(image.clean_model.clone())).unwrap_or_default(),
         active,
@@ -38,7 +39,11 @@ fn facts(image: &RawImage) -> Result<Facts, String> {
         black: black(image, &cfa),
         white: Some(f32::from(image.whitelevels[0])),
         balance: image.wb_coeffs,
-        xyz_to_camera: known([image.xyz_to_cam[0], image.xyz_to_cam[1], image.xyz_to_cam[2]]),
+        // rawler's table has the values of 2018 and later, as LibRaw's has.
+        #[cfg(feature = "rawler")]
+        xyz_to_camera: super::newer::matrix(&image.make, &image.model).or(table),
+        #[cfg(not(feature = "rawler"))]
+        xyz_to_camera: table,
         linearization: None,
     })
 }

@@ -1,5 +1,6 @@
 //! Decoding with rawler: CR3, newer compression, cameras after 2018.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rawler::decoders::RawDecodeParams;
@@ -54,8 +55,6 @@ fn facts(image: &RawImage) -> Facts {
         }
         _ => None,
     };
-    let matrix = image.color_matrix_find_first(ILLUMINANTS).map(|(_, matrix)| matrix);
-    let matrix = matrix.or_else(|| image.color_matrix.values().next().cloned()).filter(|rows| rows.len() >= 9);
     Facts {
         camera: camera(Some(image.clean_make.clone()), Some(image.clean_model.clone())).unwrap_or_default(),
         active,
@@ -63,9 +62,23 @@ fn facts(image: &RawImage) -> Facts {
         black: black(image, active),
         white: image.whitelevel.0.first().map(|white| *white as f32),
         balance: image.wb_coeffs,
-        xyz_to_camera: matrix.and_then(|m| known([[m[0], m[1], m[2]], [m[3], m[4], m[5]], [m[6], m[7], m[8]]])),
+        xyz_to_camera: most_wanted(&image.color_matrix),
         linearization: None,
     }
+}
+
+/// From XYZ to the colours of the camera that is called so in files, where rawler's table has it.
+pub(super) fn matrix(make: &str, model: &str) -> Option<[[f32; 3]; 3]> {
+    let cameras = rawler::global_loader().get_cameras();
+    let modes = ["", "12bit", "14bit"].into_iter();
+    let name = |mode: &str| (make.to_owned(), model.to_owned(), mode.to_owned());
+    modes.filter_map(|mode| cameras.get(&name(mode))).find_map(|camera| most_wanted(&camera.color_matrix))
+}
+
+/// The matrix of the light that is nearest to daylight.
+fn most_wanted(matrices: &HashMap<Illuminant, Vec<f32>>) -> Option<[[f32; 3]; 3]> {
+    let m = ILLUMINANTS.iter().find_map(|light| matrices.get(light)).filter(|m| m.len() >= 9)?;
+    known([[m[0], m[1], m[2]], [m[3], m[4], m[5]], [m[6], m[7], m[8]]])
 }
 
 fn colours(cfa: &CFA) -> Colours {
