@@ -102,7 +102,9 @@ fn damage_all() {
             match io::read(&path, std::mem::take(&mut words)) {
                 Ok(frame) => {
                     assert_eq!(frame.words.len(), frame.shape.words());
-                    assert!(frame.sensor.matrix.iter().chain(&frame.sensor.black).all(|level| level.is_finite()));
+                    assert!(
+                        frame.sensor.matrix.iter().chain(&frame.sensor.black).all(|level| level.is_finite())
+                    );
                     (read, words) = (read + 1, frame.words);
                 }
                 Err(error) => assert!(!error.to_string().contains('\n'), "{name}, copy {copy}: {error}"),

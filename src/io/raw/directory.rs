@@ -18,7 +18,8 @@ const MOST_DIRECTORIES: usize = 64;
 /// Longest value that is read, bytes: the offsets of a million strips, or a table of 65536 levels.
 const MOST_BYTES: u64 = 8 << 20;
 
-const SUB_DIRECTORIES: u16 = 0x014a;
+/// Tags that hold directories of pictures: TIFF's, and Fujifilm's.
+const SUB_DIRECTORIES: [u16; 2] = [0x014a, 0xf000];
 
 /// Bytes that can be read from anywhere: a file in memory or on disk.
 pub(super) trait Source {
@@ -70,6 +71,11 @@ impl Entry {
         VALUE_BYTES.get(usize::from(self.kind)).copied().unwrap_or(1)
     }
 
+    /// Whether its values are of a type that TIFF has.
+    pub(super) fn is_known(&self) -> bool {
+        (1..VALUE_BYTES.len()).contains(&usize::from(self.kind))
+    }
+
     /// Whether its values are text.
     pub(super) fn is_text(&self) -> bool {
         self.kind == TEXT
@@ -98,7 +104,7 @@ impl Directory {
 /// A block that begins like a TIFF file, somewhere in a file.
 pub(super) struct Block<'s, S> {
     source: &'s mut S,
-    base: u64,
+    pub(super) base: u64,
     pub(super) little: bool,
     first: u64,
 }
@@ -159,8 +165,8 @@ impl<'s, S: Source> Block<'s, S> {
             let Some(directory) = self.directory(offset) else { continue };
             // Taken from the end: what is below comes before the next of the chain.
             to_do.push(directory.next);
-            if let Some(entry) = directory.find(SUB_DIRECTORIES).copied() {
-                to_do.extend(self.numbers(&entry).into_iter().rev().map(|offset| offset as u64));
+            for entry in SUB_DIRECTORIES.iter().filter_map(|tag| directory.find(*tag)) {
+                to_do.extend(self.numbers(entry).into_iter().rev().map(|offset| offset as u64));
             }
             found.push(directory);
         }

@@ -215,7 +215,8 @@ impl Reader<'_, '_> {
         match self.number(COMPRESSION) {
             Some(JPEG) => one,
             Some(PLAIN) => {
-                let packed = (bits == 16 && self.block.little) || (bits == 12 && width as u64 % 2 == 0);
+                let packed =
+                    (bits == 16 && self.block.little) || (bits == 12 && (width as u64).is_multiple_of(2));
                 one && packed && self.in_one_piece()
             }
             _ => false,

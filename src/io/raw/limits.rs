@@ -13,8 +13,16 @@ const TILE_HEIGHT: u16 = 0x0143;
 /// Offsets and lengths: of strips, of tiles.
 const PIECES: [[u16; 2]; 2] = [[0x0111, 0x0117], [0x0144, 0x0145]];
 const EXIF_DIRECTORY: u16 = 0x8769;
-/// Panasonic's own tags for the size of the sensor.
-const SENSOR: [u16; 2] = [0x0002, 0x0003];
+const MAKER_NOTE: u16 = 0x927c;
+/// Panasonic's and Fujifilm's own tags for the size of the sensor.
+const SENSORS: [[u16; 2]; 2] = [[0x0002, 0x0003], [0xf001, 0xf002]];
+
+/// Bytes before the directory of a maker note: none (Canon), a name and what belongs to it (the others).
+const NOTE_HEADS: [u64; 5] = [0, 6, 8, 10, 12];
+/// Of how many entries three must have a type that exists for the bytes to be a directory.
+const PLAUSIBLE: usize = 4;
+/// A RAF file's JPEG keeps its EXIF block this far in.
+const JPEG_EXIF_AT: u64 = 12;
 
 /// Most samples for a byte of file: the shortest code of lossless JPEG is one bit, and cameras' noise takes more.
 const MOST_PER_BYTE: u64 = 16;
@@ -44,13 +52,18 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
         let piece = |at| Some((source.get(at..at + 4)?, source.get(at + 4..at + 8)?));
         for (offset, length) in RAF_PIECES.into_iter().filter_map(|at| piece(at as usize)) {
             check_inside(big(offset), big(length), bytes)?;
+            check_block(big(offset) + JPEG_EXIF_AT, bytes)?;
+            check_block(big(offset), bytes)?;
         }
         return Ok(());
     }
-    match Block::open(&mut source, 0) {
-        Some(block) => check_tiff(block, bytes),
-        None => Ok(()),
-    }
+    check_block(0, bytes)
+}
+
+/// What is wrong with the TIFF-like block at `base`, if there is one.
+fn check_block(base: u64, bytes: &[u8]) -> Result<(), String> {
+    let mut source = bytes;
+    Block::open(&mut source, base).map_or(Ok(()), |block| check_tiff(block, bytes))
 }
 
 /// The pictures, strips and tiles of a TIFF-like file.
@@ -62,10 +75,13 @@ fn check_tiff(mut block: Block<&[u8]>, bytes: &[u8]) -> Result<(), String> {
     for directory in &directories {
         let exif =
             block.first_of(directory, EXIF_DIRECTORY).and_then(|offset| block.directory(offset as u64));
-        [Some(directory), exif.as_ref()].into_iter().flatten().try_for_each(|d| check_values(d, bytes))?;
+        for directory in [Some(directory), exif.as_ref()].into_iter().flatten() {
+            check_values(directory, bytes)?;
+            check_note(&mut block, directory, bytes)?;
+        }
         check_picture(&mut block, directory, bytes)?;
-        // Panasonic writes lengths that are none.
-        if !bytes.starts_with(b"IIU") {
+        // Panasonic writes lengths that are none; Fujifilm counts from elsewhere.
+        if !bytes.starts_with(b"IIU") && block.base == 0 {
             check_pieces(&mut block, directory, bytes)?;
         }
     }
@@ -80,9 +96,33 @@ fn check_values(directory: &Directory, bytes: &[u8]) -> Result<(), String> {
     }
 }
 
+/// Looks for the directory of a maker note, whose head is each maker's own.
+fn check_note(block: &mut Block<&[u8]>, directory: &Directory, bytes: &[u8]) -> Result<(), String> {
+    let Some(note) = directory.find(MAKER_NOTE).copied() else { return Ok(()) };
+    for head in NOTE_HEADS {
+        check_block_of_note(note.at + head, bytes)?;
+        let found = note.at.checked_sub(block.base).and_then(|offset| block.directory(offset + head));
+        if let Some(found) = found.filter(|found| {
+            let known = found.entries.iter().filter(|entry| entry.is_known()).count();
+            known > 0 && known * PLAUSIBLE >= found.entries.len() * (PLAUSIBLE - 1)
+        }) {
+            check_values(&found, bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// A maker note that is a TIFF-like block itself; it holds no pictures.
+fn check_block_of_note(base: u64, bytes: &[u8]) -> Result<(), String> {
+    let mut source = bytes;
+    let directories = Block::open(&mut source, base).map(|mut block| block.all()).unwrap_or_default();
+    directories.iter().try_for_each(|directory| check_values(directory, bytes))
+}
+
 fn check_picture(block: &mut Block<&[u8]>, directory: &Directory, bytes: &[u8]) -> Result<(), String> {
     let samples = block.first_of(directory, SAMPLES).unwrap_or(1.0) as u64;
-    for [width, height] in [[WIDTH, HEIGHT], SENSOR, [TILE_WIDTH, TILE_HEIGHT]] {
+    let own = if bytes.starts_with(b"IIU") || bytes.starts_with(b"FUJI") { &SENSORS[..] } else { &[] };
+    for [width, height] in [[WIDTH, HEIGHT], [TILE_WIDTH, TILE_HEIGHT]].iter().chain(own).copied() {
         let sides = [width, height].map(|side| block.first_of(directory, side));
         if let [Some(width), Some(height)] = sides {
             check_size(width as u64, height as u64, samples, bytes)?;
@@ -142,6 +182,9 @@ fn check_cr3(bytes: &[u8]) -> Result<(), String> {
             if listed && word(*count).saturating_mul(*each) > inside.len() as u64 {
                 return Err("damaged: a table longer than the table of contents".into());
             }
+        }
+        if kind.starts_with(b"CMT") {
+            check_block_of_note(start + place as u64 + 4, bytes)?;
         }
         if kind == b"CMP1" {
             check_size(word(8), word(12), 1, bytes)?;

@@ -70,10 +70,14 @@ pub(super) fn known(matrix: [[f32; 3]; 3]) -> Option<[[f32; 3]; 3]> {
     matrix.iter().flatten().any(|entry| *entry != 0.0).then_some(matrix)
 }
 
-/// Errors go on about samples and bug trackers in further lines.
+/// An error in one line: the crates go on about samples and bug trackers in further ones.
 pub(super) fn first_line(message: &str) -> String {
-    let message = message.trim_start_matches("RawLoaderError: ").trim_matches('"');
-    let line = message.split(['\n', '"']).find(|part| !part.trim().is_empty()).unwrap_or("no decoder");
-    let line = if message.starts_with(line) { message.lines().next().unwrap_or(line) } else { line };
-    line.trim().trim_end_matches(['"', '.']).to_owned()
+    let message = message.trim_start_matches("RawLoaderError: ").trim_start_matches('"');
+    let line =
+        message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no decoder").to_owned();
+    if line.contains("Caught a panic") {
+        "damaged: the decoder gave up: copy the file again".to_owned()
+    } else {
+        line
+    }
 }

@@ -7,7 +7,7 @@ use rawler::decoders::RawDecodeParams;
 use rawler::imgop::xyz::Illuminant;
 use rawler::rawimage::RawPhotometricInterpretation;
 use rawler::rawsource::RawSource;
-use rawler::{CFA, RawImage, RawImageData};
+use rawler::{CFA, RawImage, RawImageData, RawlerError};
 
 use super::container::camera;
 use super::limits;
@@ -26,17 +26,30 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Decoded, String> {
     let is_dng = super::dng::Dng::of(&bytes).is_ok_and(|dng| dng.is_some());
     // It would decode a DNG whole; the size of that is known.
     if !is_dng {
-        let header = rawler::decode_dummy(&source).map_err(|error| first_line(&error.to_string()))?;
+        let header = rawler::decode_dummy(&source).map_err(|error| why(&error))?;
         limits::check_size(header.width as u64, header.height as u64, header.cpp as u64, &bytes)?;
     }
     let params = RawDecodeParams::default();
-    let image = rawler::decode(&source, &params).map_err(|error| first_line(&error.to_string()))?;
+    let image = rawler::decode(&source, &params).map_err(|error| why(&error))?;
     let facts = facts(&image);
     let samples = match image.data {
         RawImageData::Integer(samples) => Samples::Integer(samples),
         RawImageData::Float(samples) => Samples::Float(samples),
     };
     Ok(Decoded { raw: Raw::new(image.width, image.height, image.cpp, samples)?, facts })
+}
+
+/// An error in one line.
+fn why(error: &RawlerError) -> String {
+    match error {
+        RawlerError::Unsupported { what, make, model, .. } if model.is_empty() => {
+            format!("not supported: {what}{make}")
+        }
+        RawlerError::Unsupported { what, make, model, .. } => {
+            format!("not supported: {what}: {make} {model}")
+        }
+        RawlerError::DecoderFailed(what) => first_line(what),
+    }
 }
 
 /// What rawler's table of cameras and the maker's notes say. Its mosaic and levels count from the corner of the
