@@ -7,7 +7,6 @@ use livestack::align::motion::IDENTITY;
 use livestack::backend::cpu::Cpu;
 use livestack::backend::{Backend, Choice, Opened, open};
 use livestack::error::Result;
-use livestack::sensor::NO_MATRIX;
 use livestack::kernels::accumulate::{self as acc, Accumulate, AccumulateParams, Pose};
 use livestack::kernels::calibrate::{Calibrate, CalibrateParams, Mode};
 use livestack::kernels::coverage::{Coverage, CoverageParams};
@@ -17,6 +16,7 @@ use livestack::kernels::present::{Present, PresentParams, Stretch};
 use livestack::kernels::tiles::{Tiles, TilesParams};
 use livestack::kernels::{Kernel, Store, stride};
 use livestack::rules::Method;
+use livestack::sensor::NO_MATRIX;
 
 /// Times each kernel runs; the median counts.
 const RUNS: usize = 9;

@@ -4,7 +4,7 @@ use crate::calibration::Build;
 use crate::cli::{MasterArgs, MasterKindArg};
 use crate::config::{master_rule, wish};
 use crate::error::{Error, Result};
-use crate::master::{MasterRule, file};
+use crate::master::{MasterRule, cache};
 use crate::report::Report;
 use crate::tags::Kind;
 use std::sync::atomic::AtomicBool;
@@ -33,7 +33,7 @@ pub fn run(args: &MasterArgs, stop: &AtomicBool) -> Result<()> {
         report.line("stopped: no master was written");
         return Ok(());
     };
-    file::write(&args.out, &master, kind, None)?;
+    cache::write(&args.out, None, kind, &master)?;
     report.line(&format!("wrote {}", args.out.display()));
     Ok(())
 }

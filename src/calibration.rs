@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, SampleType};
 use crate::inputs::pass_over;
 use crate::io;
-use crate::master::{self, About, Master, MasterRule, Masters, cache, file};
+use crate::master::{self, About, Master, MasterRule, Masters, cache};
 use crate::report::Report;
 use crate::tags::Kind;
 use std::path::{Path, PathBuf};
@@ -94,8 +94,7 @@ impl Maker<'_> {
         };
         let place = Some(self.c.cache.as_deref().map_or(Keep::Beside, Keep::In));
         let build = Build { kind, path, rule, place, wish: self.wish };
-        let (master, buffers) =
-            build.run(self.report, self.stop, std::mem::take(&mut self.built.buffers))?;
+        let (master, buffers) = build.run(self.report, self.stop, std::mem::take(&mut self.built.buffers))?;
         self.built.buffers = buffers;
         if let Some(master) = &master {
             self.built.sources.push((kind, path.to_owned(), master.frames));
@@ -151,15 +150,14 @@ impl Build<'_> {
             vec![path.to_owned()]
         };
         if path.is_file()
-            && let Some((master, _)) = file::read(path).ok().flatten()
+            && let Some(master) = cache::ready(path)
         {
             tell(report, name, path, &master, "");
             return Ok((Some(master), free));
         }
         let kept = self.place.filter(|_| path.is_dir()).map(|place| self.kept(&files, place));
         if let Some((place, key)) = &kept
-            && let Ok(Some((master, Some(own)))) = file::read(place)
-            && own == *key
+            && let Some(master) = cache::load(place, key)
         {
             tell(report, name, path, &master, " (kept from before)");
             return Ok((Some(master), free));
@@ -185,7 +183,7 @@ impl Build<'_> {
         tell(report, name, path, &master, "");
         let worth = master.about.linear || matches!(self.place, Some(Keep::In(_)));
         if let Some((place, key)) = kept.filter(|_| worth)
-            && let Err(e) = self.keep(&master, &place, &key)
+            && let Err(e) = cache::store(&place, &key, self.kind, &master)
         {
             report.line(&format!("the master {name} is not kept for the next start: {e}"));
         }
@@ -201,13 +199,6 @@ impl Build<'_> {
             Keep::In(folder) => Some(folder),
         };
         (cache::cached_path(self.path, folder, self.kind.name(), &key), key)
-    }
-
-    fn keep(&self, master: &Master, place: &Path, key: &str) -> Result<()> {
-        if let Some(folder) = place.parent() {
-            std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot create the folder", folder, e))?;
-        }
-        file::write(place, master, self.kind, Some(key))
     }
 }
 
@@ -273,7 +264,11 @@ pub fn doubts(masters: &Masters, light: &Frame) -> Vec<String> {
 fn differences(name: &str, own: &About, others: &str, other: &About) -> Vec<String> {
     let apart = |a: f64, b: f64| (a - b).abs() > SAME * a.abs().max(b.abs());
     let mut lines = Vec::new();
-    let mut add = |what: &str, unit: &str, a: Option<f64>, b: Option<f64>, apart: &dyn Fn(f64, f64) -> bool| {
+    let mut add = |what: &str,
+                   unit: &str,
+                   a: Option<f64>,
+                   b: Option<f64>,
+                   apart: &dyn Fn(f64, f64) -> bool| {
         if let Some((a, b)) = a.zip(b).filter(|&(a, b)| apart(a, b)) {
             lines.push(format!(
                 "the {name} has {what} {a}{unit}, the {others} {b}{unit}: what the {name} takes off is not what is there"

@@ -60,7 +60,11 @@ impl<B: Backend> Colours<B> {
     }
 
     /// Where the calibrated mosaic goes: one buffer.
-    pub(crate) fn input<'a>(&'a mut self, planes: &'a mut [B::Buffer], mosaic: &Mosaic) -> &'a mut [B::Buffer] {
+    pub(crate) fn input<'a>(
+        &'a mut self,
+        planes: &'a mut [B::Buffer],
+        mosaic: &Mosaic,
+    ) -> &'a mut [B::Buffer] {
         match &mut self.before {
             Some(before) => std::slice::from_mut(before),
             None if repairs(mosaic) => &mut planes[..1],

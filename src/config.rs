@@ -283,7 +283,9 @@ fn calibration(args: CalibrationArgs, scale: bool) -> Result<Calibration> {
         None => scale.then_some(MasterRule::Mean),
     };
     if args.flat_dark.is_some() && args.flat.is_none() {
-        return Err(Error::Usage("--flat-dark is taken off the flats: give --flat too, or leave it out".into()));
+        return Err(Error::Usage(
+            "--flat-dark is taken off the flats: give --flat too, or leave it out".into(),
+        ));
     }
     Ok(Calibration {
         dark: args.dark,

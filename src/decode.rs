@@ -64,7 +64,8 @@ impl Wish {
             Some(role) if refused => {
                 let (role, master) = (role.name(), if made { "master " } else { "" });
                 let what = kind.map_or("stack or master", Kind::name);
-                let what = format!("expected a {role}, its header says {master}{what}: take it out of the {role}s");
+                let what =
+                    format!("expected a {role}, its header says {master}{what}: take it out of the {role}s");
                 Err(Error::decode(what, &frame.path))
             }
             _ => Ok(frame),

@@ -2,8 +2,8 @@
 
 use crate::align::motion::{IDENTITY, Mat3, Motion};
 use crate::align::{AlignTo, Aligner, Glimpse, Pose, View};
-use crate::colours::Colours;
 use crate::backend::Backend;
+use crate::colours::Colours;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Shape};
 use crate::kernels::accumulate::{self as acc, AccumulateParams, accumulate};

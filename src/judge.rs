@@ -84,8 +84,10 @@ impl Taken {
             (self.gain.zip(stack.gain), "gain ", ""),
         ];
         let known = fields.iter().any(|(pair, ..)| pair.is_some());
-        let changed: Vec<_> =
-            fields.iter().filter_map(|&(pair, name, unit)| Some((pair.filter(|&(a, b)| differ(a, b))?, name, unit))).collect();
+        let changed: Vec<_> = fields
+            .iter()
+            .filter_map(|&(pair, name, unit)| Some((pair.filter(|&(a, b)| differ(a, b))?, name, unit)))
+            .collect();
         let say = |pick: fn((f64, f64)) -> f64| {
             let all = changed.iter().map(|&(pair, name, unit)| format!("{name}{}{unit}", pick(pair)));
             all.collect::<Vec<_>>().join(", ")

@@ -3,7 +3,6 @@
 mod builder;
 pub mod cache;
 mod column;
-pub mod file;
 mod flat;
 mod hot;
 mod levels;
@@ -12,9 +11,9 @@ mod plan;
 mod spill;
 
 pub use builder::{BUDGET_BYTES, Builder, Setup};
-pub use passes::{Built, build};
 pub use flat::Flat;
 pub use hot::Hot;
+pub use passes::{Built, build};
 pub use plan::{DarkRule, Masters, Mosaic, Plan, Wishes};
 
 use crate::frame::{Frame, SampleType, Shape, maximum};

@@ -105,7 +105,9 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
     while !stop.load(Ordering::Relaxed) || !run.again.is_empty() {
         if let Some(path) = run.again.pop_front() {
             let buffer = std::mem::take(&mut run.spare);
-            let frame = run.timings.host("decode again", || decode::read(&path, buffer, &config.wish.of(Kind::Light)));
+            let frame = run
+                .timings
+                .host("decode again", || decode::read(&path, buffer, &config.wish.of(Kind::Light)));
             run.spare = run.frame(&path, frame)?;
             continue;
         }
@@ -192,7 +194,8 @@ impl<B: Backend> Run<'_, B> {
     fn tell(&self, plan: &Plan) {
         if plan.floored > 0 {
             let floored = plan.floored;
-            self.report.warn(&format!("{floored} samples of the flat are under 5 % of its mean: they count as 5 %"));
+            self.report
+                .warn(&format!("{floored} samples of the flat are under 5 % of its mean: they count as 5 %"));
         }
         if let Some(hot) = plan.mosaic.as_ref().and_then(|m| m.hot.as_ref()) {
             self.report.line(&format!("hot pixels: {} by the dark, repaired in each frame", hot.count));
@@ -213,9 +216,9 @@ impl<B: Backend> Run<'_, B> {
         let night = self.night.as_mut().filter(|n| n.engine.stacked() > 0);
         let written = match night {
             None => Ok(Vec::new()),
-            Some(night) => self.timings.host("write", || {
-                outputs::write_all(&mut night.engine, config, &night.subject, None)
-            }),
+            Some(night) => self
+                .timings
+                .host("write", || outputs::write_all(&mut night.engine, config, &night.subject, None)),
         };
         let written = written.map(|last| [std::mem::take(&mut self.kept), last].concat());
         report.finish();

@@ -112,7 +112,9 @@ impl Cards {
     }
 
     fn number(&mut self, key: &str, number: Option<f64>, comment: &str) {
-        let value = |n: f64| if n.fract() == 0.0 && n.abs() < 1e15 { Value::Integer(n as i64) } else { Value::Real(n) };
+        let value = |n: f64| {
+            if n.fract() == 0.0 && n.abs() < 1e15 { Value::Integer(n as i64) } else { Value::Real(n) }
+        };
         let number = number.filter(|n| n.is_finite());
         self.0.extend(number.map(|n| Card { comment: comment.to_owned(), ..Card::new(key, value(n)) }));
     }

@@ -78,7 +78,12 @@ fn night<B: Backend>(backend: B) -> Vec<(Vec<f32>, Vec<u8>)> {
         .iter()
         .map(|&m| {
             let linear = engine.linear(m).unwrap();
-            (linear, bytemuck::pod_collect_to_vec(&engine.picture(m, &Look { stretch: StretchMode::Auto, ..Look::PLAIN }).unwrap()))
+            (
+                linear,
+                bytemuck::pod_collect_to_vec(
+                    &engine.picture(m, &Look { stretch: StretchMode::Auto, ..Look::PLAIN }).unwrap(),
+                ),
+            )
         })
         .collect()
 }

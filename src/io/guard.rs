@@ -15,6 +15,22 @@ static WRAP_HOOK: Once = Once::new();
 /// Runs `decode`; a panic in it becomes an error and prints nothing. Panics of other threads, and of this one
 /// elsewhere, are printed as before.
 pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    wrap_hook();
+    let outer = GUARDED.replace(true);
+    // What `decode` works on is dropped when it panics, so no half-written state is seen afterwards.
+    let result = catch_unwind(AssertUnwindSafe(decode));
+    GUARDED.set(outer);
+    result.unwrap_or_else(|_| Err("decoder panicked: the file is damaged".into()))
+}
+
+/// Makes the current thread print no panics, for good: one that a decoder spreads its work on.
+pub(super) fn silence_thread() {
+    wrap_hook();
+    GUARDED.set(true);
+}
+
+/// From now on a panic is printed by threads that are not guarded only.
+fn wrap_hook() {
     WRAP_HOOK.call_once(|| {
         let before = take_hook();
         set_hook(Box::new(move |info| {
@@ -23,11 +39,6 @@ pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T
             }
         }));
     });
-    let outer = GUARDED.replace(true);
-    // What `decode` works on is dropped when it panics, so no half-written state is seen afterwards.
-    let result = catch_unwind(AssertUnwindSafe(decode));
-    GUARDED.set(outer);
-    result.unwrap_or_else(|_| Err("decoder panicked: the file is damaged".into()))
 }
 
 #[cfg(test)]

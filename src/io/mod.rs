@@ -17,6 +17,7 @@ mod guard;
 mod jpeg;
 mod order;
 mod png;
+mod raw;
 mod samples;
 mod tiff;
 mod turn;
@@ -61,6 +62,7 @@ pub const FORMATS: &[Format] = &[
     Format { name: "PNG", extensions: &["png"], magic: png::is_png, decode: png::decode, tags: png::tags },
     Format { name: "TIFF", extensions: &["tif", "tiff"], magic: tiff::is_tiff, decode: tiff::decode, tags: tiff::tags },
     Format { name: "FITS", extensions: &["fits", "fit", "fts", "fz", "fits.gz", "fit.gz", "fts.gz"], magic: fits::is_fits, decode: fits::decode, tags: fits::tags },
+    Format { name: "RAW", extensions: raw::EXTENSIONS, magic: raw::is_raw, decode: raw::decode, tags: raw::tags },
 ];
 
 /// Most bytes of a file that is read: no frame of the largest size takes more, in any format.

@@ -48,7 +48,8 @@ impl Flat {
             let mean = part.map(|&l| f64::from(l)).sum::<f64>() / (levels.len() / channels) as f64;
             if mean.is_nan() || mean <= 0.0 {
                 return Err(Error::Usage(
-                    "the flat is not brighter than its dark or bias: give flats of an evenly lit field".into(),
+                    "the flat is not brighter than its dark or bias: give flats of an evenly lit field"
+                        .into(),
                 ));
             }
             let scale = (1.0 / mean) as f32;
@@ -125,10 +126,14 @@ mod tests {
 
     #[test]
     fn dark_corners_are_floored_and_a_dark_flat_is_refused() {
-        let flat = Flat::new(&master(4, 1, false, vec![1000.0, 1000.0, 1.0, -5.0]), None, false).expect("a flat");
+        let flat =
+            Flat::new(&master(4, 1, false, vec![1000.0, 1000.0, 1.0, -5.0]), None, false).expect("a flat");
         assert_eq!((flat.floored, flat.levels[2], flat.levels[3]), (2, LEAST, LEAST));
         let offset = master(2, 1, false, vec![300.0; 2]);
         assert!(Flat::new(&master(2, 1, false, vec![200.0; 2]), Some(&offset), false).is_err());
-        assert!(Flat::new(&master(2, 1, false, vec![900.0; 2]), Some(&master(1, 2, false, vec![0.0; 2])), false).is_err());
+        assert!(
+            Flat::new(&master(2, 1, false, vec![900.0; 2]), Some(&master(1, 2, false, vec![0.0; 2])), false)
+                .is_err()
+        );
     }
 }

@@ -77,7 +77,8 @@ mod tests {
     #[test]
     fn finds_what_stands_out_of_its_colour() {
         let (w, h) = (70, 41);
-        let shape = Shape { width: w, height: h, channels: 1, sample: SampleType::U16, mosaic: Some(Bayer::Rggb) };
+        let shape =
+            Shape { width: w, height: h, channels: 1, sample: SampleType::U16, mosaic: Some(Bayer::Rggb) };
         // Columns of amplifier glow, noise of some levels; one pixel of each corner and two of one colour side by side.
         let mut state = 7_u32;
         let mut levels: Vec<f32> = (0..w * h)

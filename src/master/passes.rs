@@ -38,7 +38,14 @@ pub fn build(
     stop: &AtomicBool,
     left_out: &mut dyn FnMut(&Path, &Error),
 ) -> Result<Built> {
-    let mut run = Run { files, wish: setup.wish, stop, left_out, told: 0, built: Built { buffers: free, ..Built::default() } };
+    let mut run = Run {
+        files,
+        wish: setup.wish,
+        stop,
+        left_out,
+        told: 0,
+        built: Built { buffers: free, ..Built::default() },
+    };
     match run.pass(Builder::with(setup.clone()))? {
         Pass::Stopped => {}
         Pass::Done(master, _) => run.built.master = master,

@@ -125,10 +125,7 @@ impl Plan {
         let own = [Store::U8, Store::U16, Store::F32][shape.sample as usize];
         let fixed = if shape.sample == SampleType::U8 { FIXED_8 } else { 1.0 };
         let scale = dark.as_ref().map_or(1.0, |d| unit(shape.sample, sensor.linear, white, d));
-        let plain = shape.mosaic.is_none()
-            && flat.is_none()
-            && gain == [1.0; 4]
-            && sensor.black == [0.0; 4];
+        let plain = shape.mosaic.is_none() && flat.is_none() && gain == [1.0; 4] && sensor.black == [0.0; 4];
         let whole = |dark: &Master| match (plain && rule == DarkRule::Guarded, shape.sample) {
             (false, _) | (_, SampleType::F32) => None,
             _ => whole_planes(dark, scale * fixed),

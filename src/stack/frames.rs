@@ -290,9 +290,9 @@ impl<B: Backend> Run<'_, B> {
     fn finish_stack(&mut self, why: &str) -> Result<bool> {
         let Some(night) = self.night.as_mut().filter(|_| !self.stuck) else { return Ok(false) };
         let label = Some(self.number);
-        let written = self.timings.host("write", || {
-            outputs::write_all(&mut night.engine, self.config, &night.subject, label)
-        });
+        let written = self
+            .timings
+            .host("write", || outputs::write_all(&mut night.engine, self.config, &night.subject, label));
         match written {
             Ok(paths) => {
                 let (stack, names): (_, Vec<_>) =
@@ -311,8 +311,11 @@ impl<B: Backend> Run<'_, B> {
             Err(e @ Error::Io { .. }) => {
                 // Half of the pictures would only take the room of those at the end.
                 let label = Label { stack: label, count: None };
-                for (method, format) in
-                    night.subject.methods.iter().flat_map(|m| self.config.formats.iter().map(move |f| (*m, *f)))
+                for (method, format) in night
+                    .subject
+                    .methods
+                    .iter()
+                    .flat_map(|m| self.config.formats.iter().map(move |f| (*m, *f)))
                 {
                     let _ = std::fs::remove_file(outputs::path(self.config, method, format, label));
                 }

@@ -42,5 +42,20 @@ pub(crate) fn known() -> Vec<(&'static str, &'static str, Vec<f64>)> {
 }
 
 /// Constants that only WGSL needs. `THREADS` is checked against the workgroup.
-pub(crate) const LOCAL: &[&str] =
-    &["EXPONENT", "SIDE", "QUADS", "LINES", "LOG_TEAM", "TEAM", "HESSIAN", "ALL", "MOST", "MAX", "THREADS", "STRAIGHT", "KNEE", "CURVE", "CURVE_END"];
+pub(crate) const LOCAL: &[&str] = &[
+    "EXPONENT",
+    "SIDE",
+    "QUADS",
+    "LINES",
+    "LOG_TEAM",
+    "TEAM",
+    "HESSIAN",
+    "ALL",
+    "MOST",
+    "MAX",
+    "THREADS",
+    "STRAIGHT",
+    "KNEE",
+    "CURVE",
+    "CURVE_END",
+];
