@@ -140,7 +140,7 @@ fn fits<K: Probe>(width: u32, height: u32) {
         ];
         let p = sizes.into_iter().fold(case.params, |p, (name, value)| set(p, name, value));
         for (name, access) in K::READS {
-            let gathered = name.starts_with("plane") || *name == "gray";
+            let gathered = name.starts_with("plane") || ["gray", "mosaic", "listed"].contains(name);
             assert!(*access == Access::Streamed || gathered, "{}: `{name}` is bound whole", K::NAME);
         }
         let streamed = |k: usize| K::READS[k].1 == Access::Streamed;

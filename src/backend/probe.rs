@@ -219,7 +219,7 @@ mod tests {
     use std::collections::HashSet;
 
     /// Shaders of a kernel that the self-test compiles at most: the user waits.
-    const SHADERS: usize = 4;
+    const SHADERS: usize = 6;
 
     /// Shaders that the vital cases of `K` need.
     fn shaders<K: Probe>() {
