@@ -20,6 +20,7 @@ mod limits;
 mod loader;
 #[cfg(feature = "rawler")]
 mod newer;
+mod nikon;
 mod pool;
 
 /// What rawloader 0.37 and rawler 0.8 read, without X3F (no mosaic), QTK and the TIFF-named ones of old Kodaks.
@@ -68,6 +69,17 @@ struct Decoded {
 
 /// Decodes with the crate that reads this file, inside the pool.
 fn decoded(mut bytes: Vec<u8>) -> Result<Decoded, String> {
+    if let Some(nef) = nikon::Nef::of(&bytes) {
+        let facts = loader::header(&bytes);
+        #[cfg(feature = "rawler")]
+        let facts = facts.or_else(|_| newer::header(&bytes));
+        let samples =
+            nef.decode().ok_or("truncated or damaged: the samples end early: copy the file again")?;
+        return Ok(Decoded {
+            raw: Raw::new(nef.width, nef.height, 1, Samples::Integer(samples))?,
+            facts: facts?,
+        });
+    }
     let dng = dng::Dng::of(&bytes)?;
     if let Some(place) = dng.as_ref().and_then(|dng| dng.linearization_at) {
         // Both crates would dither the table's steps with noise, or leave it out: it is applied here.

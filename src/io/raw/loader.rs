@@ -22,6 +22,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     Ok(Decoded { raw: Raw::new(image.width, image.height, image.cpp, samples)?, facts })
 }
 
+/// What rawloader's table of cameras says of the file `bytes`, without its samples.
+pub(super) fn header(bytes: &[u8]) -> Result<Facts, String> {
+    facts(&rawloader::decode_dummy(&mut &bytes[..]).map_err(|error| first_line(&error.to_string()))?)
+}
+
 /// What rawloader's table of cameras says.
 fn facts(image: &RawImage) -> Result<Facts, String> {
     let [top, right, bottom, left] = image.crops;

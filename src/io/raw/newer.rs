@@ -39,6 +39,12 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Decoded, String> {
     Ok(Decoded { raw: Raw::new(image.width, image.height, image.cpp, samples)?, facts })
 }
 
+/// What rawler says of the file `bytes`, without its samples.
+pub(super) fn header(bytes: &[u8]) -> Result<Facts, String> {
+    let source = RawSource::new_from_slice(bytes);
+    rawler::decode_dummy(&source).map(|image| facts(&image)).map_err(|error| why(&error))
+}
+
 /// An error in one line.
 fn why(error: &RawlerError) -> String {
     match error {
