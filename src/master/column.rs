@@ -3,7 +3,6 @@
 
 use super::levels::Black;
 use rayon::prelude::*;
-use std::ops::{Add, AddAssign, Shr, Sub};
 
 /// Kappa of the kappa-sigma mean, standard deviations.
 const KAPPA: f64 = 3.0;
@@ -27,22 +26,18 @@ pub(super) enum Column {
 }
 
 /// A whole number that is ordered like the samples it stands for; also counts frames.
-trait Key:
-    Copy
-    + Ord
-    + Send
-    + Sync
-    + From<bool>
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Shr<u32, Output = Self>
-    + AddAssign
-    + Default
-{
+trait Key: Copy + Ord + Send + Sync + Default {
     /// The largest.
     const MOST: Self;
     /// `n`, which fits.
     fn count(n: usize) -> Self;
+    /// One more where `more`. Nothing here overflows; wrapping leaves the check out, which would keep the loops from
+    /// being vectorised in development builds.
+    fn plus(self, more: bool) -> Self;
+    /// The middle between this and `high`, rounded down.
+    fn middle(self, high: Self) -> Self;
+    /// This where `first`, else `other`: as masks, since the compiler makes branches of an `if` here.
+    fn or(self, other: Self, first: bool) -> Self;
     /// The sample.
     fn level(self) -> f32;
 }
@@ -52,6 +47,19 @@ impl Key for u16 {
     #[inline(always)]
     fn count(n: usize) -> u16 {
         n as u16
+    }
+    #[inline(always)]
+    fn plus(self, more: bool) -> u16 {
+        self.wrapping_add(u16::from(more))
+    }
+    #[inline(always)]
+    fn middle(self, high: u16) -> u16 {
+        self.wrapping_add(high.wrapping_sub(self) >> 1)
+    }
+    #[inline(always)]
+    fn or(self, other: u16, first: bool) -> u16 {
+        let mask = u16::from(first).wrapping_neg();
+        (self & mask) | (other & !mask)
     }
     #[inline(always)]
     fn level(self) -> f32 {
@@ -74,6 +82,19 @@ impl Key for u32 {
     #[inline(always)]
     fn count(n: usize) -> u32 {
         n as u32
+    }
+    #[inline(always)]
+    fn plus(self, more: bool) -> u32 {
+        self.wrapping_add(u32::from(more))
+    }
+    #[inline(always)]
+    fn middle(self, high: u32) -> u32 {
+        self.wrapping_add(high.wrapping_sub(self) >> 1)
+    }
+    #[inline(always)]
+    fn or(self, other: u32, first: bool) -> u32 {
+        let mask = u32::from(first).wrapping_neg();
+        (self & mask) | (other & !mask)
     }
     #[inline(always)]
     fn level(self) -> f32 {
@@ -141,11 +162,11 @@ pub(super) fn columns<T: Sample>(
         Column::Sigma => match own {
             Some(own) => {
                 let load = |v: T, frame: usize, cell: usize| f64::from(v.level() - own[frame][cell]);
-                blocks::<_, _, REAL>(frames, first, &black.taken(), out, load, sigma);
+                blocks::<_, _, REAL>(frames, first, &black.taken(), out, load, Clipped);
             }
             None => {
                 let load = |v: T, _: usize, _: usize| f64::from(v.level());
-                blocks::<_, _, REAL>(frames, first, black, out, load, sigma);
+                blocks::<_, _, REAL>(frames, first, black, out, load, Clipped);
             }
         },
     }
@@ -158,18 +179,18 @@ fn medians<T: Sample, K: Key, const L: usize>(
     out: &mut [f32],
     load: impl Fn(T, usize, usize) -> K + Sync + Copy,
 ) {
-    blocks::<T, K, L>(frames, first, black, out, load, median);
+    blocks::<T, K, L>(frames, first, black, out, load, Middle);
 }
 
 /// Fills blocks of `L` columns side by side with `load(sample, frame, place in the 2x2 cell)`, and writes
-/// `reduce(block)` less black to `out`.
+/// what `reduce` makes of the block less black to `out`.
 fn blocks<T: Sample, E: Copy + Default + Send, const L: usize>(
     frames: &[&[T]],
     first: usize,
     black: &Black,
     out: &mut [f32],
     load: impl Fn(T, usize, usize) -> E + Sync + Copy,
-    reduce: impl Fn(&[[E; L]]) -> [f64; L] + Sync + Copy,
+    reduce: impl Reduce<E, L>,
 ) {
     let arch = pulp::Arch::new();
     let fresh = || vec![[E::default(); L]; frames.len()];
@@ -178,9 +199,34 @@ fn blocks<T: Sample, E: Copy + Default + Send, const L: usize>(
     });
 }
 
-/// Some blocks of columns. A closure of this size would not be inlined where the processor's wide registers are
-/// known, and would run on the narrow ones.
-struct Task<'a, T, E, const L: usize, Load, Reduce> {
+/// What becomes of a block of columns: one number each. A function passed as a value would not be inlined where the
+/// processor's wide registers are known, and would run on the narrow ones.
+trait Reduce<E, const L: usize>: Sync + Copy {
+    fn of(self, rows: &[[E; L]]) -> [f64; L];
+}
+
+#[derive(Clone, Copy)]
+struct Middle;
+
+impl<K: Key, const L: usize> Reduce<K, L> for Middle {
+    #[inline(always)]
+    fn of(self, rows: &[[K; L]]) -> [f64; L] {
+        median(rows)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Clipped;
+
+impl<const L: usize> Reduce<f64, L> for Clipped {
+    #[inline(always)]
+    fn of(self, rows: &[[f64; L]]) -> [f64; L] {
+        sigma(rows)
+    }
+}
+
+/// Some blocks of columns; a struct and no closure for the same reason.
+struct Task<'a, T, E, const L: usize, Load, R> {
     frames: &'a [&'a [T]],
     start: usize,
     first: usize,
@@ -188,14 +234,14 @@ struct Task<'a, T, E, const L: usize, Load, Reduce> {
     rows: &'a mut [[E; L]],
     out: &'a mut [f32],
     load: Load,
-    reduce: Reduce,
+    reduce: R,
 }
 
-impl<T, E, const L: usize, Load, Reduce> pulp::NullaryFnOnce for Task<'_, T, E, L, Load, Reduce>
+impl<T, E, const L: usize, Load, R> pulp::NullaryFnOnce for Task<'_, T, E, L, Load, R>
 where
     T: Sample,
     Load: Fn(T, usize, usize) -> E,
-    Reduce: Fn(&[[E; L]]) -> [f64; L],
+    R: Reduce<E, L>,
 {
     type Output = ();
 
@@ -213,7 +259,7 @@ where
                     *e = (self.load)(v, f, cell);
                 }
             }
-            let levels = (self.reduce)(self.rows);
+            let levels = self.reduce.of(self.rows);
             for ((o, level), &cell) in out.iter_mut().zip(levels).zip(&cells) {
                 *o = (level - f64::from(self.black.common()[cell])) as f32;
             }
@@ -234,17 +280,16 @@ fn median<K: Key, const L: usize>(rows: &[[K; L]]) -> [f64; L] {
     }
     let most = high;
     let before = K::count((rows.len().max(1) - 1) / 2);
-    let one = K::from(true);
     while (0..L).fold(false, |open, i| open | (low[i] < high[i])) {
         let mut middle = low;
         for i in 0..L {
-            middle[i] = low[i] + ((high[i] - low[i]) >> 1);
+            middle[i] = low[i].middle(high[i]);
         }
         let count = up_to(rows, &middle);
         for i in 0..L {
             let below = count[i] > before;
-            high[i] = if below { middle[i] } else { high[i] };
-            low[i] = if below { low[i] } else { middle[i] + one };
+            high[i] = middle[i].or(high[i], below);
+            low[i] = low[i].or(middle[i].plus(true), below);
         }
     }
     if rows.len() % 2 == 1 {
@@ -260,7 +305,7 @@ fn median<K: Key, const L: usize>(rows: &[[K; L]]) -> [f64; L] {
     }
     let mut out = [0.0; L];
     for i in 0..L {
-        let other = if count[i] > before + one { low[i] } else { next[i] };
+        let other = if count[i] > before.plus(true) { low[i] } else { next[i] };
         out[i] = (f64::from(low[i].level()) + f64::from(other.level())) / 2.0;
     }
     out
@@ -272,7 +317,7 @@ fn up_to<K: Key, const L: usize>(rows: &[[K; L]], bound: &[K; L]) -> [K; L] {
     let mut count = [K::default(); L];
     for row in rows {
         for i in 0..L {
-            count[i] += K::from(row[i] <= bound[i]);
+            count[i] = count[i].plus(row[i] <= bound[i]);
         }
     }
     count
