@@ -123,6 +123,7 @@ fn white_is_what_the_header_says() {
     };
     assert_eq!(white(16, "BZERO   = 32768\nDATAMAX = 16383"), Some(16383.0));
     assert_eq!(white(16, "SATURATE= 4095.0\nDATAMAX = 16383"), Some(4095.0));
+    // The maximum that a program found in these samples (0) is no white.
     assert_eq!(white(16, "DATAMAX = 0"), Some(65535.0));
     assert_eq!(white(16, "DATAMAX = 'INF'"), Some(65535.0));
     assert_eq!(white(8, "DATAMAX = 200"), None);

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use flate2::bufread::MultiGzDecoder;
 
 use super::{Picture, samples};
-use crate::frame::Shape;
+use crate::frame::{SampleType, Shape};
 use crate::tags::Tags;
 use hdu::{Image, Packed, Plain, words_of};
 use levels::{Raw, Scaling};
@@ -56,8 +56,20 @@ pub(super) fn decode(bytes: Vec<u8>, mut words: Vec<u32>) -> Result<Picture, Str
         grid.layout(&shape).fill(&Raw::Big(image.bitpix, &data), &scaling, &mut words);
     }
     samples::seal(&mut words, &shape);
-    let sensor = levels::sensor(&image.header, image.bitpix, shape.sample);
+    let sensor =
+        levels::sensor(&image.header, image.bitpix, shape.sample, |white| reaches(&words, &shape, white));
     Ok(Picture { shape, words, sensor, tags: labels::tags(&image) })
+}
+
+/// Whether a sample is as high as `level`.
+fn reaches(words: &[u32], shape: &Shape, level: f32) -> bool {
+    match shape.sample {
+        SampleType::U8 => false,
+        SampleType::U16 => {
+            bytemuck::cast_slice::<u32, u16>(words)[..shape.samples()].iter().any(|&v| f32::from(v) >= level)
+        }
+        SampleType::F32 => words.iter().any(|&v| f32::from_bits(v) >= level),
+    }
 }
 
 /// The tags of the file: only headers are read.

@@ -126,7 +126,7 @@ pub fn capture_time(path: &Path) -> Option<String> {
 
 /// The format that the extension of `path` promises.
 fn named(path: &Path) -> Option<&'static Format> {
-    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
     let ends = |e: &&str| name.strip_suffix(e).is_some_and(|stem| stem.len() > 1 && stem.ends_with('.'));
     FORMATS.iter().find(|format| format.extensions.iter().any(ends))
 }

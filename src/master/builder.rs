@@ -15,6 +15,8 @@ use std::path::PathBuf;
 /// Bytes of frames that are kept in memory for a median. With five decoded frames of 20 Mpix and 16 bits (200 MB),
 /// their files (as much again where nothing is compressed) and the result (80 MB), the program stays under 600 MB.
 pub const BUDGET_BYTES: usize = 96 << 20;
+/// Bytes of frames that are kept in memory where there is no disk, at most: the program stays under 600 MB then, too.
+const MOST_WITHOUT_DISK: usize = 192 << 20;
 /// The part of the free memory that may be used where there is no disk.
 const FREE_PART: u64 = 4;
 /// Exposure, ISO and gain of the frames of a master differ by at most this part of the larger: shutters are that exact.
@@ -51,7 +53,7 @@ impl Setup {
             rule: rule.into(),
             folder: None,
             budget: BUDGET_BYTES,
-            without_disk: BUDGET_BYTES.max(usize::try_from(free).unwrap_or(usize::MAX)),
+            without_disk: usize::try_from(free).unwrap_or(usize::MAX).clamp(BUDGET_BYTES, MOST_WITHOUT_DISK),
             disk: true,
             any_exposure: false,
             wish: Wish::default(),

@@ -63,11 +63,18 @@ fn finite(level: f32) -> f32 {
     if level.is_finite() { level } else { 0.0 }
 }
 
-/// What the samples mean: linear in light. Integers state where they end; floats leave it to the session.
-pub(super) fn sensor(header: &Header, bitpix: i64, sample: SampleType) -> Sensor {
-    let stated = ["SATURATE", "DATAMAX"].into_iter().find_map(|key| {
+/// What the samples mean: linear in light. Integers state where they end; floats leave it to the session. `DATAMAX`
+/// counts where no sample is as high: many programs write the maximum that they found there.
+pub(super) fn sensor(
+    header: &Header,
+    bitpix: i64,
+    sample: SampleType,
+    reached: impl Fn(f32) -> bool,
+) -> Sensor {
+    let number = |key: &str| {
         header.number(key).map(|white| white as f32).filter(|white| white.is_finite() && *white > 0.0)
-    });
+    };
+    let stated = number("SATURATE").or_else(|| number("DATAMAX").filter(|white| !reached(*white)));
     let white = match (bitpix, sample) {
         (_, SampleType::U8) | (..=-1, _) => None,
         (8, _) => Some(WHITE_8),
