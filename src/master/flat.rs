@@ -13,7 +13,7 @@ pub(super) const LEAST: f32 = 0.05;
 pub struct Flat {
     /// Size and mosaic of the flats.
     pub shape: Shape,
-    /// Interleaved samples, mean 1 (of each channel), none under [`LEAST`].
+    /// Interleaved samples, mean 1 (of each channel), none under 0.05.
     pub levels: Vec<f32>,
     /// Samples that were under it.
     pub floored: usize,
