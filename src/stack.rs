@@ -125,8 +125,11 @@ impl<B: Backend> Run<'_, B> {
     fn begin(&mut self, first: &Frame) -> Result<Night<B>> {
         let config = self.config;
         let white = first.white();
-        let masters = std::mem::take(&mut self.masters);
+        let mut masters = std::mem::take(&mut self.masters);
         calibration::check(&masters, first)?;
+        for line in calibration::settle(&mut masters, first) {
+            self.report.line(&line);
+        }
         for doubt in calibration::doubts(&masters, first) {
             self.report.warn(&doubt);
         }

@@ -110,6 +110,12 @@ pub fn read(path: &Path, recycled: Vec<u32>) -> Result<Frame> {
 /// file does not state it or cannot be read. Times compare as text.
 #[must_use]
 pub fn capture_time(path: &Path) -> Option<String> {
+    tags(path)?.taken
+}
+
+/// What the frame `path` says of how it was taken, without decoding it; `None` where it cannot be read.
+#[must_use]
+pub fn tags(path: &Path) -> Option<Tags> {
     use std::io::{Read, Seek};
 
     let named = named(path)?;
@@ -121,7 +127,7 @@ pub fn capture_time(path: &Path) -> Option<String> {
     file.rewind().ok()?;
     let by_bytes = || FORMATS.iter().find(|format| (format.magic)(&head[..read]));
     let format = Some(named).filter(|format| (format.magic)(&head[..read])).or_else(by_bytes)?;
-    guard::guarded(|| Ok((format.tags)(file))).ok()?.taken
+    guard::guarded(|| Ok((format.tags)(file))).ok()
 }
 
 /// The format that the extension of `path` promises.
