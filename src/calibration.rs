@@ -4,7 +4,7 @@ use crate::config::{Calibration, Config};
 use crate::decode::Wish;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, SampleType};
-use crate::inputs::pass_over;
+use crate::inputs::{drop_twins, pass_over, pass_twins};
 use crate::io;
 use crate::master::{self, About, Master, MasterRule, Masters, cache};
 use crate::report::Report;
@@ -148,8 +148,9 @@ impl Build<'_> {
             return Err(Error::NoFolder { what: name, path: path.to_owned() });
         }
         let files = if path.is_dir() {
-            let listing = io::list_images(path)?;
+            let mut listing = io::list_images(path)?;
             pass_over(report, &listing.passed_over);
+            pass_twins(report, drop_twins(&mut listing.images));
             listing.images
         } else {
             vec![path.to_owned()]

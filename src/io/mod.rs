@@ -77,6 +77,12 @@ pub fn is_image(path: &Path) -> bool {
     named(path).is_some()
 }
 
+/// The name of the format that the extension of `path` promises.
+#[must_use]
+pub fn format_of(path: &Path) -> Option<&'static str> {
+    named(path).map(|format| format.name)
+}
+
 /// Reads the frame `path`, in sensor coordinates.
 ///
 /// * `recycled` - the words of a frame that is done with; they are used again where they suffice, so that a
