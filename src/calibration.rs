@@ -273,6 +273,12 @@ pub fn settle(masters: &mut Masters, light: &Frame) -> Vec<String> {
         return lines;
     }
     let Masters { dark, flat, flat_offset, .. } = masters;
+    for master in [&mut *dark, flat, flat_offset].into_iter().flatten() {
+        if master.about.linear && master.about.bottom_up != light.sensor.bottom_up {
+            master.turn();
+            lines.push("a master's rows are stored the other way up: it is turned".into());
+        }
+    }
     if let (Some(flat), Some(offset)) = (flat, flat_offset) {
         let factor = master::fit_unit(offset, flat.shape.sample, &flat.levels);
         if factor != 1.0 {
@@ -282,9 +288,7 @@ pub fn settle(masters: &mut Masters, light: &Frame) -> Vec<String> {
         }
     }
     let Some(dark) = dark.as_mut().filter(|d| d.about.linear) else { return lines };
-    let step = (light.shape.samples() / SAMPLE) | 1;
-    let levels: Vec<f32> = (0..light.shape.samples()).step_by(step).map(|k| light.level(k)).collect();
-    let factor = master::fit_unit(dark, light.shape.sample, &levels);
+    let factor = master::fit_unit(dark, light.shape.sample, &levels(light));
     if factor != 1.0 {
         lines.push(format!("the dark is in another unit than the lights: it is multiplied by {factor}"));
     }
@@ -316,7 +320,27 @@ pub fn doubts(masters: &Masters, light: &Frame) -> Vec<String> {
         camera: tags.camera.clone(),
         ..About::default()
     };
-    masters.dark.as_ref().map_or_else(Vec::new, |dark| differences("dark", &dark.about, "lights", &lights))
+    let mut lines = Vec::new();
+    if let Some(dark) = &masters.dark {
+        lines = differences("dark", &dark.about, "lights", &lights);
+        if dark.about.linear && master::median(&dark.levels) > master::median(&levels(light)) {
+            lines.push("the dark is brighter than the first light: little will be left".into());
+        }
+    }
+    if let Some((own, other)) =
+        masters.flat.as_ref().and_then(|f| f.about.camera.as_ref()).zip(tags.camera.as_ref())
+        && own != other
+    {
+        lines.push(format!("the flat is of camera {own}, the lights of {other}"));
+    }
+    lines
+}
+
+/// Some levels of `light`, black taken off, from all over it.
+fn levels(light: &Frame) -> Vec<f32> {
+    let black = light.sensor.black.iter().sum::<f32>() / 4.0;
+    let step = (light.shape.samples() / SAMPLE) | 1;
+    (0..light.shape.samples()).step_by(step).map(|k| light.level(k) - black).collect()
 }
 
 fn differences(name: &str, own: &About, others: &str, other: &About) -> Vec<String> {

@@ -80,6 +80,8 @@ pub struct About {
     pub white: Option<f32>,
     /// Whether samples are proportional to light.
     pub linear: bool,
+    /// Whether rows are stored from the bottom up.
+    pub bottom_up: bool,
     /// Whether every frame says the same of exposure, ISO and gain (to 2 %), of camera and black.
     pub alike: bool,
 }
@@ -98,6 +100,7 @@ impl About {
             black: frame.sensor.black,
             white: frame.sensor.white,
             linear: frame.sensor.linear,
+            bottom_up: frame.sensor.bottom_up,
             alike: true,
         }
     }
@@ -117,6 +120,17 @@ pub struct Master {
 }
 
 impl Master {
+    /// Puts the last row first.
+    pub fn turn(&mut self) {
+        let Shape { width, height, channels, mosaic, .. } = self.shape;
+        let row = width * channels;
+        let (top, rest) = self.levels.split_at_mut(height / 2 * row);
+        let bottom = rest.chunks_exact_mut(row).rev();
+        top.chunks_exact_mut(row).zip(bottom).for_each(|(a, b)| a.swap_with_slice(b));
+        self.shape.mosaic = mosaic.map(|bayer| bayer.upside_down(height));
+        self.about.bottom_up = !self.about.bottom_up;
+    }
+
     /// The level that stands for 1.
     fn white(&self) -> f32 {
         self.shape.sample.white(|| maximum(&self.levels))

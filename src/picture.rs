@@ -321,7 +321,8 @@ fn scale_to_255(top: f32) -> f32 {
 
 /// The black point under a background of `median` with noise `sigma`.
 fn black(median: f32, sigma: f32) -> f32 {
-    (median - SHADOW_SIGMA * sigma).clamp(0.0, 0.99)
+    // Signed data may have their background under 0.
+    (median - SHADOW_SIGMA * sigma).clamp(LOWEST, 0.99)
 }
 
 /// The stretch that shows a background of `median` with noise `sigma`, both in [0, 1], at [`TARGET`].
@@ -351,6 +352,13 @@ mod tests {
             assert!(top * scale_to_255(top) >= 255.0, "{top}");
         }
         assert_eq!(scale_to_255(65535.0), 255.0 / 65535.0);
+    }
+
+    #[test]
+    fn a_background_under_0_is_shown_too() {
+        let s = automatic(-0.0005, 0.0004);
+        assert!((s.apply(-0.0005) - TARGET).abs() < 1e-3, "{}", s.apply(-0.0005));
+        assert!(straight(-0.0005, 0.0004, 0.01).apply(-0.0005) > 0.05);
     }
 
     #[test]

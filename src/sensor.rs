@@ -73,12 +73,20 @@ pub struct Sensor {
     pub balance: [f32; 3],
     /// From balanced sensor colours to linear sRGB, row by row; each row adds up to 1.
     pub matrix: [f32; 9],
+    /// Whether rows are stored from the bottom up: FITS files may say so.
+    pub bottom_up: bool,
 }
 
 impl Sensor {
     /// A picture made for the screen.
-    pub const DISPLAY: Sensor =
-        Sensor { black: [0.0; 4], white: None, linear: false, balance: [1.0; 3], matrix: NO_MATRIX };
+    pub const DISPLAY: Sensor = Sensor {
+        black: [0.0; 4],
+        white: None,
+        linear: false,
+        balance: [1.0; 3],
+        matrix: NO_MATRIX,
+        bottom_up: false,
+    };
     /// Linear samples of which nothing else is known.
     pub const LINEAR: Sensor = Sensor { linear: true, ..Sensor::DISPLAY };
 }

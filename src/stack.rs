@@ -58,6 +58,8 @@ struct Run<'a, B: Backend> {
 /// What exists from the first good frame on.
 struct Night<B: Backend> {
     engine: Engine<B>,
+    /// Whether its frames' rows are stored from the bottom up.
+    bottom_up: bool,
     /// What is said and shown of the stack.
     subject: Subject,
     /// The first stacked frame; the first frame until one is stacked.
@@ -180,6 +182,7 @@ impl<B: Backend> Run<'_, B> {
         let judge = Judge::new(config.rules, (canvas.width, canvas.height), f64::from(white));
         Ok(Night {
             engine,
+            bottom_up: first.sensor.bottom_up,
             subject: Subject { methods, orientation: first.tags.orientation, linear, summary },
             reference: first.path.clone(),
             judge,
@@ -229,7 +232,8 @@ impl<B: Backend> Run<'_, B> {
     /// Writes the outputs and says what was done.
     fn finish(mut self, stopped: bool) -> Result<()> {
         let (stacked, rejected) = (self.report.stacked, self.report.rejected);
-        let flushed = self.journal.flush();
+        // Stopped before anything was decided, nothing is taken away from an older run either.
+        let flushed = if stacked + rejected > 0 { self.journal.flush() } else { Ok(()) };
         self.outlive(flushed)?;
         let (config, report) = (self.config, &self.report);
         let night = self.night.as_mut().filter(|n| n.engine.stacked() > 0);

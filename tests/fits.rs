@@ -121,9 +121,11 @@ fn white_is_what_the_header_says() {
     let white = |bitpix: i64, cards: &str| {
         frame(bitpix, cards, &numbers[..PIXELS * bitpix as usize / 8]).sensor.white
     };
-    assert_eq!(white(16, "BZERO   = 32768\nDATAMAX = 16383"), Some(16383.0));
+    assert_eq!(white(16, "BZERO   = 32768\nDATAMAX = 40000"), Some(40000.0));
+    // All samples are 32768: a maximum that a program found in them is no white.
+    assert_eq!(white(16, "BZERO   = 32768\nDATAMAX = 32768"), None);
     assert_eq!(white(16, "SATURATE= 4095.0\nDATAMAX = 16383"), Some(4095.0));
-    // The maximum that a program found in these samples (0) is no white.
+    assert_eq!(white(16, "DATAMAX = 16383"), Some(16383.0));
     assert_eq!(white(16, "DATAMAX = 0"), Some(65535.0));
     assert_eq!(white(16, "DATAMAX = 'INF'"), Some(65535.0));
     assert_eq!(white(8, "DATAMAX = 200"), None);

@@ -10,7 +10,8 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::{Picture, samples};
 use crate::frame::{SampleType, Shape};
-use crate::tags::Tags;
+use crate::sensor::Sensor;
+use crate::tags::{Orientation, Tags};
 use hdu::{Image, Packed, Plain, words_of};
 use levels::{Raw, Scaling};
 
@@ -58,7 +59,9 @@ pub(super) fn decode(bytes: Vec<u8>, mut words: Vec<u32>) -> Result<Picture, Str
     samples::seal(&mut words, &shape);
     let sensor =
         levels::sensor(&image.header, image.bitpix, shape.sample, |white| reaches(&words, &shape, white));
-    Ok(Picture { shape, words, sensor, tags: labels::tags(&image) })
+    let tags = labels::tags(&image);
+    let sensor = Sensor { bottom_up: tags.orientation == Orientation::UPSIDE_DOWN, ..sensor };
+    Ok(Picture { shape, words, sensor, tags })
 }
 
 /// Whether a sample is as high as `level`.

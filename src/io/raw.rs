@@ -177,7 +177,7 @@ impl Facts {
             colour::balance(self.balance, self.xyz_to_camera),
             self.xyz_to_camera.map_or(crate::sensor::NO_MATRIX, colour::matrix),
         );
-        Ok((mosaic, Sensor { black: self.black, white, linear: true, balance, matrix }))
+        Ok((mosaic, Sensor { black: self.black, white, balance, matrix, ..Sensor::LINEAR }))
     }
 }
 

@@ -170,6 +170,9 @@ impl Made {
         if frame.shape != self.shape {
             return refuse(format!("expected {} as the first frame, got {}", self.shape, frame.shape));
         }
+        if frame.sensor.bottom_up != self.about.bottom_up {
+            return refuse("its rows are stored the other way up than those of the first frame".into());
+        }
         let tags = &frame.tags;
         for (what, first, own, any) in [
             ("an exposure in seconds", self.about.exposure_s, tags.exposure_s, any_exposure),

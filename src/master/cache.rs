@@ -125,6 +125,12 @@ pub fn store(path: &Path, key: &str, kind: Kind, master: &Master) -> Result<()> 
 /// # Errors
 /// [`Error::Io`] where it cannot be written.
 pub fn write(path: &Path, key: Option<&str>, kind: Kind, master: &Master) -> Result<()> {
+    let mut turned = None;
+    if master.about.bottom_up {
+        // Every master lies the same way.
+        turned.insert(master.clone()).turn();
+    }
+    let master = turned.as_ref().unwrap_or(master);
     let Shape { width, height, channels, .. } = master.shape;
     io::write_fits(path, width, height, channels, &master.levels, &cards(master, kind, key))
 }
@@ -205,6 +211,7 @@ fn master(path: &Path, cards: &[Card]) -> Option<Master> {
         black: black.try_into().ok()?,
         white: number(cards, LS_WHITE).map(|white| white as f32),
         linear: logical(LS_LINEAR),
+        bottom_up: false,
         alike: logical(LS_ALIKE),
     };
     let name = text(cards, LS_SAMPLE)?;
@@ -213,7 +220,7 @@ fn master(path: &Path, cards: &[Card]) -> Option<Master> {
     let mosaic = text(cards, "BAYERPAT").and_then(Bayer::named);
     Some(Master {
         shape: Shape { sample: *sample, mosaic, ..frame.shape },
-        levels: bytemuck::cast_slice(&frame.words).to_vec(),
+        levels: bytemuck::cast_vec(frame.words),
         frames: number(cards, "STACKCNT")? as usize,
         about,
     })

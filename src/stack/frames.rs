@@ -82,6 +82,13 @@ impl<B: Backend> Run<'_, B> {
             self.refuse(path, &why)?;
             return Ok(frame.words);
         }
+        if frame.sensor.bottom_up != night.bottom_up {
+            self.refuse(
+                path,
+                "its rows are stored the other way up (ROWORDER) than those of the first frame",
+            )?;
+            return Ok(frame.words);
+        }
         let canvas = night.engine.setup.shape;
         let given = match self.given(path, &canvas) {
             Ok(given) => given,

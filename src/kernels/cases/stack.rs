@@ -216,6 +216,14 @@ impl Probe for Present {
         cases
     }
 
+    fn vital(case: &Case<Self>) -> bool {
+        // What is shown of 8-bit frames, and automatically stretched of all others.
+        let p = &case.params;
+        let stretch = Curve::Stretch as u32;
+        let this = (p.channels, p.stretched, p.coloured);
+        [(3, Curve::None as u32, 0), (1, stretch, 0), (3, stretch, 0), (3, stretch, 1)].contains(&this)
+    }
+
     fn plant(case: &mut Case<Self>) {
         off_by(&mut case.reads[0], white(Store::F32) / 255.0);
     }
