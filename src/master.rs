@@ -123,8 +123,8 @@ impl Master {
 }
 
 /// What the levels of `master` are multiplied by to be in the unit of frames of `sample`, whose level `white` stands for
-/// 1. Floats under floats are in the same unit, however small a dark's maximum is. `linear` frames and masters have the
-/// sensor's units, whatever their white: only floats from 0 to 1 are scaled.
+/// one. Floats under floats are in the same unit, however small a dark's maximum is. `linear` frames and masters have
+/// the sensor's units, whatever their white: only floats from 0 to 1 are scaled.
 fn unit(sample: SampleType, linear: bool, white: f32, master: &Master) -> f32 {
     match (sample, master.shape.sample) {
         (SampleType::F32, SampleType::F32) => 1.0,

@@ -110,7 +110,7 @@ impl Kernel for Calibrate {
         let (_, dark) = p.stores();
         match k {
             0 => (p.width * p.channels) as usize * [1, 2, 4][p.input as usize],
-            _ => dark.map_or(0, |d| words(d, p.stride) * 4 << p.flat),
+            _ => dark.map_or(0, |d| (words(d, p.stride) * 4) << p.flat),
         }
     }
 
