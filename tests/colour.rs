@@ -1,4 +1,5 @@
-//! Colours of mosaics: RAW files against LibRaw, a known scene, stars of known colour, and cells made one pixel.
+//! Colours of mosaics: RAW files against LibRaw, a known scene, and stars of known colour. The arithmetic of each method:
+//! tests/demosaic.rs.
 
 mod common;
 
@@ -320,38 +321,6 @@ fn stars_keep_their_colours() {
                 let swapped = Bayer::ALL[3 - bayer as usize].name();
                 let swapped = run("mhc", &format!("--bayer {swapped}"));
                 assert!(swapped.scatter > 10.0 * SCATTER, "{case}: {swapped:?} with red for blue");
-            }
-        }
-    }
-}
-
-/// Promise: `superpixel` makes one pixel of a cell: half the size, red and blue as they are, the mean of the greens.
-#[test]
-fn superpixel_is_exact() {
-    // A cell of its own levels, and one pixel more than cells fill.
-    let (w, h) = (65, 43);
-    for backend in backends() {
-        for bayer in Bayer::ALL {
-            let place = Place::new();
-            let levels = [[1000.0, 3000.0], [2000.0, 4000.0]];
-            let data = (0..w * h).map(|k| levels[k / w % 2][k % w % 2]).collect();
-            let mosaic = Picture::new(w, h, 1, data);
-            write_sixteen(&place.path("m.fits"), &mosaic, &format!("BAYERPAT= '{}'", bayer.name()));
-            place.stack_on(backend, "m.fits --no-align --demosaic superpixel --format tiff").exits(0);
-            let got = read_tiff(&place.path("output/MEAN.tiff"));
-            let mut want = [0.0; 3];
-            for (x, y) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
-                let share = if bayer.colour(x, y) == 1 { 0.5 } else { 1.0 };
-                want[bayer.colour(x, y)] += share * levels[y][x];
-            }
-            assert_eq!(got.shape(), (w / 2, h / 2, 3), "{backend} {}", bayer.name());
-            for (k, v) in got.data.iter().enumerate() {
-                assert!(
-                    (v * 65535.0 - want[k % 3]).abs() < 0.01,
-                    "{backend} {}: {}",
-                    bayer.name(),
-                    v * 65535.0
-                );
             }
         }
     }
