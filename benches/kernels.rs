@@ -10,13 +10,15 @@ use livestack::error::Result;
 use livestack::kernels::accumulate::{self as acc, Accumulate, AccumulateParams, Pose};
 use livestack::kernels::calibrate::{Calibrate, CalibrateParams, Mode};
 use livestack::kernels::coverage::{Coverage, CoverageParams};
+use livestack::kernels::demosaic::{self, Demosaic, DemosaicParams};
 use livestack::kernels::gray::{Gray, GrayParams};
 use livestack::kernels::histogram::{BINS, Histogram, HistogramParams, RECORD, STRIP};
 use livestack::kernels::present::{Present, PresentParams, Stretch};
+use livestack::kernels::repair::{Repair, RepairParams, list_words};
 use livestack::kernels::tiles::{Tiles, TilesParams};
 use livestack::kernels::{Kernel, Store, stride};
 use livestack::rules::Method;
-use livestack::sensor::NO_MATRIX;
+use livestack::sensor::{Bayer, NO_MATRIX};
 
 /// Times each kernel runs; the median counts.
 const RUNS: usize = 9;
@@ -71,6 +73,62 @@ fn main() -> Result<()> {
     }
 }
 
+/// The kernels of a 16-bit mosaic.
+fn mosaic<B: Backend>(b: &mut Bench<B>, (w, h): (usize, usize)) -> Result<()> {
+    let s = stride(w);
+    let buffer = |b: &mut Bench<B>, words: usize| -> Result<B::Buffer> {
+        let mut buffer = b.backend.alloc("mosaic", words)?;
+        let noise: Vec<u32> = (0..words).map(|k| 400.0 + (sky(k) & 63) as f32).map(f32::to_bits).collect();
+        b.backend.write(&mut buffer, &noise)?;
+        Ok(buffer)
+    };
+    let (raw, dark, pairs) = (buffer(b, s * h / 2)?, buffer(b, s * h)?, buffer(b, 2 * s * h)?);
+    let mut made = [buffer(b, s * h)?, buffer(b, s * h)?, buffer(b, s * h)?, buffer(b, s * h)?];
+    let p = |flat: u32| CalibrateParams {
+        row0: 0,
+        rows: 0,
+        width: w as u32,
+        stride: s as u32,
+        height: h as u32,
+        channels: 1,
+        input: Store::U16 as u32,
+        mode: Mode::Signed as u32,
+        shift: 0,
+        flat,
+        pad: [0; 2],
+        black: [128.0; 4],
+        gain: [2.0, 1.0, 1.0, 1.5],
+    };
+    let [mosaic, r, g, blue] = &mut made;
+    b.run::<Calibrate>(
+        "calibrate mosaic, dark",
+        &p(0),
+        &[Some(&raw), Some(&dark), None, None],
+        &mut [Some(mosaic), None, None],
+    )?;
+    b.run::<Calibrate>(
+        "calibrate mosaic, dark, flat",
+        &p(1),
+        &[Some(&raw), Some(&pairs), None, None],
+        &mut [Some(mosaic), None, None],
+    )?;
+    let find = RepairParams::new((w, h), true);
+    b.run::<Repair>("repair by neighbours", &find, &[Some(mosaic), None], &mut [Some(r)])?;
+    let listed = b.backend.alloc("listed", list_words(w) * h)?;
+    let list = RepairParams::new((w, h), false);
+    b.run::<Repair>("repair by list", &list, &[Some(mosaic), Some(&listed)], &mut [Some(r)])?;
+    for method in [demosaic::Method::Bilinear, demosaic::Method::Mhc] {
+        let p = DemosaicParams::new((w, h), Bayer::Rggb, method);
+        b.run::<Demosaic>(
+            &format!("demosaic {method:?}"),
+            &p,
+            &[Some(mosaic)],
+            &mut [Some(r), Some(g), Some(blue)],
+        )?;
+    }
+    Ok(())
+}
+
 fn bench<B: Backend>(backend: B) -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-') && a != "gpu").collect();
     let numbers = |a: &String| {
@@ -115,6 +173,7 @@ fn bench<B: Backend>(backend: B) -> Result<()> {
         let reads = [Some(&raw), Some(&dark[0]), Some(&dark[1]), Some(&dark[2])];
         b.run::<Calibrate>("calibrate u8, dark", &p, &reads, &mut [Some(a), Some(d), Some(c)])?;
     }
+    mosaic(&mut b, (w, h))?;
     let g = GrayParams {
         row0: 0,
         rows: 0,

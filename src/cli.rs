@@ -213,7 +213,7 @@ pub struct MasterArgs {
     #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
     /// How they become one [default: peak-mean; median for RAW and FITS; mean for flats].
-    #[arg(long = "rule", value_enum)]
+    #[arg(long, value_enum)]
     pub master: Option<MasterArg>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment would become the help of the group")]

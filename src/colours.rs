@@ -84,7 +84,7 @@ impl<B: Backend> Colours<B> {
         planes: &mut [B::Buffer],
     ) -> Result<()> {
         if repairs(mosaic) {
-            let p = RepairParams::new(size, mosaic.find, mosaic.hot.is_some());
+            let p = RepairParams::new(size, mosaic.find);
             let before = self.before.as_ref().unwrap_or(&planes[0]);
             repair(backend, &p, before, self.hot.as_ref(), &mut self.mosaic)?;
         }

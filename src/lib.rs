@@ -10,14 +10,16 @@
 //! | [`error`] | errors in one line, exit codes |
 //! | [`stack`] | the `stack` command: the loop over frames |
 //! | [`inputs`], [`decode`], [`io`] | which files, in what order; decoding ahead; one file a format, the `FORMATS` table |
-//! | [`frame`], [`master`] | a frame on the host; darks made into one, and how lights are calibrated |
-//! | [`engine`], [`picture`] | the stages of one frame, written once for every backend; what is shown of the stacks |
+//! | [`frame`], [`sensor`], [`tags`] | a frame on the host; what its samples mean; what its header says |
+//! | [`calibration`], [`master`] | which masters a night has; frames made into one in bounded memory, kept, and how lights are calibrated |
+//! | [`engine`], `colours`, [`picture`] | the stages of one frame, written once for every backend; mosaic to colours; what is shown of the stacks |
 //! | [`align`] | star list, grade, rungs of starts, ECC solve, motion models, the template that settles and grows |
 //! | [`judge`], [`photometry`] | which frames are stacked; how those of another exposure are brought to the stack's levels |
 //! | [`mod@kernels`] | one file a kernel: parameters, CPU twin, typed call; its WGSL has the same stem under `shaders/` |
 //! | [`rules`] | the accumulation rules, a table; their WGSL under `shaders/rules/` |
 //! | [`backend`] | the seam: the CPU runs twins over bands of rows, the GPU dispatches shaders over the same bands |
-//! | [`outputs`], [`record`], [`report`] | pictures, `frames.jsonl`, what the user sees |
+//! | [`outputs`], [`summary`], [`record`], [`report`] | pictures, their headers, `frames.jsonl`, what the user sees |
+//! | [`build_master`] | the `master` command |
 //! | [`memory`], [`timing`] | how much may be used; one span per kernel and host stage |
 //!
 //! # Data flow
@@ -25,7 +27,10 @@
 //! ```text
 //! path -> io::read (threads, a stated number of frames ahead) -> Frame -> Engine::examine
 //!   upload       native samples, once
-//!   calibrate    unpack, dark: one plane a colour, as narrow as the arithmetic allows (u8, u16 fixed point, f32)
+//!   calibrate    unpack, black, dark, flat: one plane a colour, as narrow as the arithmetic allows (u8, u16 fixed point,
+//!                f32); a mosaic stays one f32 plane
+//!   repair       mosaics: hot pixels, listed by the dark or found by their neighbours
+//!   demosaic     mosaics: three planes
 //!   gray         luminance in 16 bits, isolated hot pixels out: for alignment only
 //!   tiles        per 16x16 tile: peak and its place, sum, gradients -> small table, read back; and the plane binned 4x4
 //!   (host)       background mesh, noise, star candidates
@@ -72,6 +77,14 @@
 //! - **Working planes are as narrow as exactness allows**: samples without a dark keep their type; 8-bit samples less a
 //!   dark whose values are multiples of 1/256 are exact in 16-bit fixed point (a `peak-mean` master of up to nine darks
 //!   always is); anything else is f32.
+//! - **Dark and flat are one buffer of pairs**: with both for three colours apart, eight storage buffers would not do.
+//! - **White balance is a gain in `calibrate`**, before colours are interpolated (gradients of balanced colours agree); the
+//!   camera's matrix is linear and waits until something is shown. In pictures the sensor's clipping is white; linear
+//!   outputs keep all there is.
+//! - **Formats differ in what their samples mean, nowhere else**: [`sensor::Sensor`] travels with the frame, and
+//!   `linear` chooses rule, master, dark rule and stretch where nobody says.
+//! - **Medians of many frames** wait in an unnamed temporary file and are found band by band; where there is no room, the files
+//!   are read several times. See [`master::build`].
 //! - **Alignment's gray is 16 bits** with a pedestal: half the memory of f32, integer arithmetic that is the same on every
 //!   device, and 61 Mpix still fit one binding.
 //!

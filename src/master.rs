@@ -122,9 +122,9 @@ impl Master {
     }
 }
 
-/// What the levels of `master` are multiplied by to be in the unit of frames of `sample`, whose level `white` stands for
-/// one. Floats under floats are in the same unit, however small a dark's maximum is. `linear` frames and masters have
-/// the sensor's units, whatever their white: only floats from 0 to 1 are scaled.
+/// What the levels of `master` are multiplied by to be in the unit of frames of `sample`, whose level `white` is 1.
+/// Floats under floats are in the same unit, however small a dark's maximum is. Linear frames and masters have the
+/// units of the sensor, whatever their white is: only floats from 0 to 1 are scaled.
 fn unit(sample: SampleType, linear: bool, white: f32, master: &Master) -> f32 {
     match (sample, master.shape.sample) {
         (SampleType::F32, SampleType::F32) => 1.0,

@@ -1,11 +1,5 @@
 // Four pixels of a mosaic and those up to two columns away; binds `mosaic`, f32 [height][stride].
 
-// Index i of a line of n samples, mirrored about the samples at its ends: colours stay in their places.
-fn mirror(i: i32, n: u32) -> u32 {
-    let last = i32(n) - 1;
-    return u32(clamp(last - abs(last - abs(i)), 0, last));
-}
-
 // Columns x - 2 .. x + 1 and x + 2 .. x + 5 of a row.
 struct Line {
     a: vec4<f32>,

@@ -174,7 +174,7 @@ impl Facts {
         let mean = self.black.iter().sum::<f32>() / self.black.len() as f32;
         let white = self.white.map(|white| white - mean).filter(|white| *white > 0.0);
         let (balance, matrix) = (
-            colour::balance(self.balance),
+            colour::balance(self.balance, self.xyz_to_camera),
             self.xyz_to_camera.map_or(crate::sensor::NO_MATRIX, colour::matrix),
         );
         Ok((mosaic, Sensor { black: self.black, white, linear: true, balance, matrix }))

@@ -96,8 +96,11 @@ pub struct Demosaic;
 
 impl Kernel for Demosaic {
     const NAME: &'static str = "demosaic";
-    const SOURCE: &'static [&'static str] =
-        &[include_str!("../../shaders/lib/window.wgsl"), include_str!("../../shaders/demosaic.wgsl")];
+    const SOURCE: &'static [&'static str] = &[
+        include_str!("../../shaders/lib/mirror.wgsl"),
+        include_str!("../../shaders/lib/window.wgsl"),
+        include_str!("../../shaders/demosaic.wgsl"),
+    ];
     const READS: &'static [Read] = &[("mosaic", Access::Gathered)];
     const WRITES: &'static [&'static str] = &["plane0", "plane1", "plane2"];
     const CHOICES: &'static [&'static str] = &["method"];

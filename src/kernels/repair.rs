@@ -33,12 +33,12 @@ pub struct RepairParams {
     pub stride: u32,
     /// Words of a row of the list: see [`list_words`].
     pub words: u32,
-    /// 1: find hot pixels by their neighbours.
+    /// 1: find hot pixels by their neighbours; 0: repair those that are listed.
     pub find: u32,
-    /// 1: repair those that are listed.
-    pub list: u32,
+    /// Zero.
+    pub pad: u32,
 }
-params!(RepairParams { row0, rows, width, height, stride, words, find, list });
+params!(RepairParams { row0, rows, width, height, stride, words, find, pad });
 
 /// Words of a row of a list of bad pixels: bit x of a row stands for pixel x.
 #[must_use]
@@ -49,7 +49,7 @@ pub fn list_words(width: usize) -> usize {
 impl RepairParams {
     /// For a mosaic of `width` x `height` pixels.
     #[must_use]
-    pub fn new((width, height): (usize, usize), find: bool, list: bool) -> Self {
+    pub fn new((width, height): (usize, usize), find: bool) -> Self {
         RepairParams {
             row0: 0,
             rows: 0,
@@ -58,7 +58,7 @@ impl RepairParams {
             stride: super::stride(width) as u32,
             words: list_words(width) as u32,
             find: u32::from(find),
-            list: u32::from(list),
+            pad: 0,
         }
     }
 }
@@ -69,10 +69,10 @@ pub struct Repair;
 impl Kernel for Repair {
     const NAME: &'static str = "repair";
     const SOURCE: &'static [&'static str] =
-        &[include_str!("../../shaders/lib/window.wgsl"), include_str!("../../shaders/repair.wgsl")];
+        &[include_str!("../../shaders/lib/mirror.wgsl"), include_str!("../../shaders/repair.wgsl")];
     const READS: &'static [Read] = &[("mosaic", Access::Gathered), ("listed", Access::Gathered)];
     const WRITES: &'static [&'static str] = &["repaired"];
-    const CHOICES: &'static [&'static str] = &["find", "list"];
+    const CHOICES: &'static [&'static str] = &["find"];
     type Params = RepairParams;
 
     fn rows(p: &RepairParams) -> u32 {
@@ -84,11 +84,11 @@ impl Kernel for Repair {
     }
 
     fn groups(p: &RepairParams, rows: u32) -> [u32; 3] {
-        [(p.stride / 4).div_ceil(64), rows, 1]
+        [p.stride.div_ceil(64), rows, 1]
     }
 
     fn bytes(p: &RepairParams) -> u64 {
-        u64::from(p.height) * (8 * u64::from(p.stride) + 4 * u64::from(p.words * p.list))
+        u64::from(p.height) * (8 * u64::from(p.stride) + 4 * u64::from(p.words * (1 - p.find)))
     }
 
     #[inline(always)]
@@ -102,9 +102,10 @@ impl Kernel for Repair {
             out.copy_from_slice(&window.rows[2][MARGIN..][..size.0]);
             if p.find != 0 {
                 find(&window.rows, y as usize, &list, out);
-            }
-            for x in list.of(y as usize) {
-                out[x] = mended(&window.rows, x, y as usize, &list);
+            } else {
+                for x in list.of(y as usize) {
+                    out[x] = mended(&window.rows, x, y as usize, &list);
+                }
             }
             window.advance();
         }
@@ -120,7 +121,7 @@ struct List<'a> {
 impl List<'_> {
     /// The bad pixels of row `y`.
     fn of(&self, y: usize) -> impl Iterator<Item = usize> {
-        let n = if self.p.list == 0 { 0 } else { self.p.words as usize };
+        let n = self.p.words as usize;
         self.words[y * n..][..n]
             .iter()
             .enumerate()
@@ -130,7 +131,7 @@ impl List<'_> {
 
     /// Whether pixel (x, y) is bad; beside the frame none is.
     fn has(&self, x: isize, y: isize) -> bool {
-        if self.p.list == 0 || x < 0 || x >= self.p.width as isize {
+        if self.p.find != 0 || x < 0 || x >= self.p.width as isize {
             return false;
         }
         let y = mirror(y, self.p.height as usize);
@@ -213,7 +214,7 @@ fn mended(rows: &[Vec<f32>; 5], x: usize, y: usize, list: &List) -> f32 {
     best.1
 }
 
-/// Takes the hot pixels of `mosaic`, those `listed` and those found, out of it.
+/// Takes the hot pixels of `mosaic`, those `listed` or those found, out of it.
 ///
 /// # Errors
 /// Where the device fails.

@@ -9,17 +9,32 @@ const SRGB_TO_XYZ: [[f64; 3]; 3] =
 /// A determinant below this is that of colours which cannot be told apart; real cameras have 0.1 and more.
 const SINGULAR: f64 = 1e-6;
 
-/// Multipliers of red, green and blue, the least of them 1, from those of red, green, blue and second green. All 1
-/// where one of the three is not known.
-pub(super) fn balance([red, green, blue, second]: [f32; 4]) -> [f32; 3] {
+/// Multipliers of red, green and blue, the least of them 1, from those of red, green, blue and second green; where one
+/// of the three is not known, those of daylight by the camera's matrix, or all 1 without one.
+pub(super) fn balance(
+    [red, green, blue, second]: [f32; 4],
+    xyz_to_camera: Option<[[f32; 3]; 3]>,
+) -> [f32; 3] {
     let known = |level: &f32| level.is_finite() && *level > 0.0;
     let green = if known(&green) && known(&second) { (green + second) / 2.0 } else { green };
-    let balance = [red, green, blue];
+    let mut balance = [red, green, blue];
+    if !balance.iter().all(known) {
+        balance = xyz_to_camera.map_or([1.0; 3], daylight);
+    }
     if !balance.iter().all(known) {
         return [1.0; 3];
     }
     let least = balance.into_iter().fold(f32::MAX, f32::min);
     balance.map(|level| level / least)
+}
+
+/// What red, green and blue are multiplied by so that D65, the white of sRGB, is white. Source: as [`matrix`].
+fn daylight(xyz_to_camera: [[f32; 3]; 3]) -> [f32; 3] {
+    let white = SRGB_TO_XYZ.map(|row| row.iter().sum::<f64>());
+    xyz_to_camera.map(|of_xyz| {
+        let seen: f64 = of_xyz.iter().zip(white).map(|(entry, xyz)| f64::from(*entry) * xyz).sum();
+        (1.0 / seen) as f32
+    })
 }
 
 /// From balanced camera colours to linear sRGB, row by row, each row adding up to 1. The camera's colours of sRGB's
@@ -56,12 +71,24 @@ mod tests {
 
     #[test]
     fn balances() {
-        assert_eq!(balance([3.0, 1.0, 2.0, f32::NAN]), [3.0, 1.0, 2.0]);
-        assert_eq!(balance([2.0, 1.0, 4.0, 3.0]), [1.0, 1.0, 2.0]);
-        assert_eq!(balance([0.5, 1.0, 0.25, 0.0]), [2.0, 4.0, 1.0]);
+        let plain = |m| balance(m, None);
+        assert_eq!(plain([3.0, 1.0, 2.0, f32::NAN]), [3.0, 1.0, 2.0]);
+        assert_eq!(plain([2.0, 1.0, 4.0, 3.0]), [1.0, 1.0, 2.0]);
+        assert_eq!(plain([0.5, 1.0, 0.25, 0.0]), [2.0, 4.0, 1.0]);
         for bad in [[f32::NAN; 4], [1.0, 0.0, 1.0, 0.0], [f32::INFINITY, 1.0, 1.0, 1.0]] {
-            assert_eq!(balance(bad), [1.0; 3]);
+            assert_eq!(plain(bad), [1.0; 3]);
         }
+    }
+
+    #[test]
+    fn without_a_balance_daylight_is_white() {
+        // Canon EOS D30 in the table of dcraw; LibRaw's daylight_whitebalance of its file, over its least.
+        let d30 = [[0.9900, -0.2771, -0.1324], [-0.7072, 1.4229, 0.3140], [-0.2790, 0.3344, 0.8861]];
+        let of = balance([f32::NAN; 4], Some(d30));
+        for (own, libraw) in of.iter().zip([1.924_171_6 / 0.915_231, 1.0, 0.967_087_9 / 0.915_231]) {
+            assert!((own - libraw).abs() < 0.01, "{of:?}");
+        }
+        assert_eq!(balance([f32::NAN; 4], Some([[0.0; 3]; 3])), [1.0; 3]);
     }
 
     #[test]
