@@ -17,7 +17,7 @@ const DARK_SKY: f64 = 9.0;
 
 /// Displacement of light `k`, px.
 fn dither(k: usize) -> (f64, f64) {
-    (2.3 * k as f64, if k % 2 == 0 { 1.7 } else { -3.1 } * k as f64 / 2.0)
+    (2.3 * k as f64, if k.is_multiple_of(2) { 1.7 } else { -3.1 } * k as f64 / 2.0)
 }
 
 /// A night in input/, dark/ (named `darks`), flats/ and flat_darks/; its lights move where `moves`.
@@ -160,7 +160,7 @@ fn flux(picture: &Picture<f32>, star: &Star, c: usize, fwhm: f64) -> f64 {
             let r = (x as f64 - star.x).hypot(y as f64 - star.y);
             if r <= reach {
                 inside.push(picture.at(x, y, c));
-            } else if r >= DARK_SKY && r <= 14.0 {
+            } else if (DARK_SKY..=14.0).contains(&r) {
                 around.push(picture.at(x, y, c));
             }
         }
