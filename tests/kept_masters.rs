@@ -189,11 +189,11 @@ fn a_built_master_stands_for_its_folder() {
             for (input, darks, rules) in
                 [("input", "night/darks", "mean"), ("small/light.png", "small/darks", "all")]
             {
-                let asked = if rule == "usual" { vec![] } else { vec!["--rule", rule] };
+                let asked = if rule == "usual" { vec![] } else { vec!["--master", rule] };
                 let args = ["master", "dark", darks, "-o", "dark.fits"].into_iter().chain(asked);
                 let built = place.run(args).exits(0);
                 // The rule is that of all masters but flats.
-                let own = if rule == "usual" { vec![] } else { vec!["--rule", rule] };
+                let own = if rule == "usual" { vec![] } else { vec!["--master", rule] };
                 place.run(["master", "bias", "biases", "--out", "bias.FTS"].into_iter().chain(own)).exits(0);
                 assert!(built.out.contains("wrote dark.fits"), "{}", built.out);
                 let asked = if rule == "usual" { String::new() } else { format!("--master {rule}") };
