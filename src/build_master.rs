@@ -26,7 +26,7 @@ pub fn run(args: &MasterArgs, stop: &AtomicBool) -> Result<()> {
             args.out.display()
         )));
     }
-    let rule = args.master.map(master_rule).or((kind == Kind::Flat).then_some(MasterRule::Mean));
+    let rule = args.master.map(master_rule).or((kind != Kind::Dark).then_some(MasterRule::Mean));
     let report = Report::new(0, false);
     let build = Build { kind, path: &args.dir, rule, place: None, wish: wish(&args.reading)? };
     let (Some(master), _) = build.run(&report, stop, Vec::new())? else {

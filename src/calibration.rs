@@ -4,7 +4,7 @@ use crate::config::{Calibration, Config};
 use crate::decode::Wish;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, SampleType};
-use crate::inputs::pass_over;
+use crate::inputs::{drop_twins, pass_over, pass_twins};
 use crate::io;
 use crate::master::{self, About, Master, MasterRule, Masters, cache};
 use crate::report::Report;
@@ -18,6 +18,9 @@ const DARK: &str = "dark";
 const SAME: f64 = 0.02;
 /// Temperatures that differ by less, degrees Celsius, are the same: dark current doubles in about 6.
 const SAME_C: f64 = 3.0;
+
+/// Samples that a median is taken from, about.
+const SAMPLE: usize = 1 << 16;
 
 /// What reading the masters leaves.
 #[derive(Default)]
@@ -53,13 +56,15 @@ pub fn masters(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Bu
         }
     }
     // A bias is a dark of no exposure: better than none.
-    maker.built.masters = match flat_dark {
-        Some(flat_dark) => Masters { dark: dark.or(bias), flat, flat_offset: Some(flat_dark) },
-        None => Masters { dark: dark.or_else(|| bias.clone()), flat, flat_offset: bias },
-    };
-    if maker.built.masters.flat.is_none() {
-        maker.built.masters.flat_offset = None;
-    }
+    let dark_is_bias = dark.is_none() && bias.is_some();
+    let flat_offset = if flat.is_none() { None } else { flat_dark.or_else(|| bias.clone()) };
+    let sources = &mut maker.built.sources;
+    sources.retain(|(kind, ..)| match kind {
+        Kind::Bias => dark_is_bias || c.flat.is_some() && c.flat_dark.is_none(),
+        _ => true,
+    });
+    let dark = if dark_is_bias { bias } else { dark };
+    maker.built.masters = Masters { dark, dark_is_bias, flat, flat_offset };
     Ok(maker.built)
 }
 
@@ -89,8 +94,8 @@ impl Maker<'_> {
 
     fn master(&mut self, kind: Kind, path: &Path) -> Result<Option<Master>> {
         let rule = match kind {
-            Kind::Flat => Some(MasterRule::Mean),
-            _ => self.c.master,
+            Kind::Dark | Kind::Light => self.c.master,
+            Kind::Flat | Kind::FlatDark | Kind::Bias => Some(MasterRule::Mean),
         };
         let place = Some(self.c.cache.as_deref().map_or(Keep::Beside, Keep::In));
         let build = Build { kind, path, rule, place, wish: self.wish };
@@ -143,15 +148,20 @@ impl Build<'_> {
             return Err(Error::NoFolder { what: name, path: path.to_owned() });
         }
         let files = if path.is_dir() {
-            let listing = io::list_images(path)?;
+            let mut listing = io::list_images(path)?;
             pass_over(report, &listing.passed_over);
+            pass_twins(report, drop_twins(&mut listing.images));
             listing.images
         } else {
             vec![path.to_owned()]
         };
         if path.is_file()
-            && let Some(master) = cache::ready(path)
+            && let Some(mut master) = cache::ready(path)
         {
+            self.wish.of(self.kind).admit(path, &io::tags(path).unwrap_or_default())?;
+            if let (Some(bayer), 1) = (self.wish.bayer, master.shape.channels) {
+                master.shape.mosaic = bayer;
+            }
             tell(report, name, path, &master, "");
             return Ok((Some(master), free));
         }
@@ -165,7 +175,8 @@ impl Build<'_> {
         let setup = master::Setup {
             folder: kept.as_ref().and_then(|(place, _)| place.parent().map(Path::to_owned)),
             any_exposure: self.kind == Kind::Flat,
-            wish: self.wish.of(self.kind),
+            // A master among the frames that it was made from is none of them.
+            wish: Wish { singles: files.len() > 1, ..self.wish.of(self.kind) },
             ..master::Setup::new(self.rule)
         };
         let mut left_out =
@@ -236,6 +247,14 @@ pub fn check(masters: &Masters, light: &Frame) -> Result<()> {
             ));
         }
     }
+    let flats = [&masters.flat, &masters.flat_offset];
+    if flats.iter().any(|m| m.as_ref().is_some_and(|m| display(m.about.linear, m.shape.sample))) {
+        return Err(Error::Usage(
+            "flats or their darks are 8-bit pictures: flats need linear light, and a camera bends brightness into its \
+             JPEG: give them as RAW or FITS"
+                .into(),
+        ));
+    }
     if masters.flat.is_some() && lights {
         return Err(Error::Usage(
             "flats need linear light, JPEG is gamma-coded: dividing by a flat would be wrong everywhere: stack the RAW \
@@ -244,6 +263,45 @@ pub fn check(masters: &Masters, light: &Frame) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Brings ready masters of other programs to the units of the lights, and takes the black level off a dark that holds it,
+/// as it is taken off the lights. Returns what was done, a line each.
+pub fn settle(masters: &mut Masters, light: &Frame) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !light.sensor.linear {
+        return lines;
+    }
+    let Masters { dark, flat, flat_offset, .. } = masters;
+    if let (Some(flat), Some(offset)) = (flat, flat_offset) {
+        let factor = master::fit_unit(offset, flat.shape.sample, &flat.levels);
+        if factor != 1.0 {
+            lines.push(format!(
+                "the flat's offset is in another unit than the flat: it is multiplied by {factor}"
+            ));
+        }
+    }
+    let Some(dark) = dark.as_mut().filter(|d| d.about.linear) else { return lines };
+    let step = (light.shape.samples() / SAMPLE) | 1;
+    let levels: Vec<f32> = (0..light.shape.samples()).step_by(step).map(|k| light.level(k)).collect();
+    let factor = master::fit_unit(dark, light.shape.sample, &levels);
+    if factor != 1.0 {
+        lines.push(format!("the dark is in another unit than the lights: it is multiplied by {factor}"));
+    }
+    let black = light.sensor.black;
+    // What is left of a dark whose black is off is far from it, on either side.
+    let holds =
+        dark.about.black == [0.0; 4] && master::median(&dark.levels) > black.iter().sum::<f32>() / 8.0;
+    if black != [0.0; 4] && holds {
+        let (w, channels) = (dark.shape.width, dark.shape.channels);
+        for (k, level) in dark.levels.iter_mut().enumerate() {
+            let (x, y) = (k / channels % w, k / channels / w);
+            *level -= if channels == 1 { black[(x & 1) + 2 * (y & 1)] } else { black[0] };
+        }
+        dark.about.black = black;
+        lines.push("the dark holds the black level of the lights: it is taken off it too".into());
+    }
+    lines
 }
 
 /// How the dark differs from the lights in what should be alike, a line each.

@@ -245,7 +245,7 @@ pub fn wish(args: &ReadingArgs) -> Result<Wish> {
         Some(white) if !(white.is_finite() && (white as f32) > 0.0) => {
             Err(Error::Usage(format!("--white takes a level above 0: got {white}")))
         }
-        white => Ok(Wish { bayer, white: white.map(|w| w as f32), role: None }),
+        white => Ok(Wish { bayer, white: white.map(|w| w as f32), ..Wish::default() }),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::io;
 use crate::sensor::Bayer;
-use crate::tags::Kind;
+use crate::tags::{Kind, Tags};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,8 @@ pub struct Wish {
     pub white: Option<f32>,
     /// What the frames are to be, `None`: anything.
     pub role: Option<Kind>,
+    /// Refuse those that say of themselves that they are masters.
+    pub singles: bool,
 }
 
 impl Wish {
@@ -50,11 +52,21 @@ impl Wish {
             frame.shape.mosaic = bayer;
         }
         frame.sensor.white = self.white.or(frame.sensor.white);
-        let (kind, made) = (frame.tags.kind, frame.tags.master_of.is_some());
+        self.admit(&frame.path, &frame.tags)?;
+        Ok(frame)
+    }
+
+    /// Refuses the file `path` whose `tags` say that it is something else.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] with both.
+    pub fn admit(&self, path: &Path, tags: &Tags) -> Result<()> {
+        let (kind, made) = (tags.kind, tags.master_of.is_some());
         let refused = match (self.role, kind) {
             (None, _) => false,
             (Some(Kind::Light), Some(kind)) => kind != Kind::Light,
             (Some(Kind::Light), None) => made,
+            (Some(_), _) if made && self.singles => true,
             (Some(Kind::Flat), Some(kind)) => kind != Kind::Flat,
             // A bias serves as a dark of no exposure, a dark as a bias.
             (Some(_), Some(kind)) => matches!(kind, Kind::Light | Kind::Flat),
@@ -66,9 +78,9 @@ impl Wish {
                 let what = kind.map_or("stack or master", Kind::name);
                 let what =
                     format!("expected a {role}, its header says {master}{what}: take it out of the {role}s");
-                Err(Error::decode(what, &frame.path))
+                Err(Error::decode(what, path))
             }
-            _ => Ok(frame),
+            _ => Ok(()),
         }
     }
 }

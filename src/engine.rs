@@ -7,7 +7,7 @@ use crate::colours::Colours;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Shape};
 use crate::kernels::accumulate::{self as acc, AccumulateParams, accumulate};
-use crate::kernels::calibrate::{CalibrateParams, Mode, calibrate};
+use crate::kernels::calibrate::{CalibrateParams, calibrate};
 use crate::kernels::coverage::{CoverageParams, coverage};
 use crate::kernels::gray::GrayParams;
 use crate::kernels::stride;
@@ -198,6 +198,11 @@ impl<B: Backend> Engine<B> {
         self.setup.white
     }
 
+    /// The share of white that pictures show as white: less than 1 where a flat made clipped samples less than that.
+    pub(crate) fn top(&self) -> f32 {
+        self.plan.top
+    }
+
     /// Puts a frame, which must have the setup's shape, on the device, calibrates it and finds its pose, where none is
     /// `given`. The stack does not change. Gives back a buffer to decode the next frame into.
     ///
@@ -323,7 +328,7 @@ impl<B: Backend> Engine<B> {
         let white = self.setup.white;
         self.stacked += 1;
         let pose = acc::Pose::new(homography, width, height);
-        let signed = self.plan.mode == Mode::Signed;
+        let signed = self.plan.signed;
         // `mean` takes no pedestal, the others do: rules that differ in it go in passes of their own.
         for (pedestal, counted) in [(if signed { PEDESTAL * white } else { 0.0 }, false), (0.0, true)] {
             let alike = |m: Method| !signed && !counted || signed && m.coverage() == counted;

@@ -5,17 +5,45 @@ use crate::error::{Error, Result};
 use crate::io;
 use crate::outputs;
 use crate::report::Report;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
-/// The lights, in stacking order, and the files that were passed over.
+/// What is stacked.
+pub struct Lights {
+    /// Frames, in stacking order.
+    pub images: Vec<PathBuf>,
+    /// Files that are none.
+    pub passed: Vec<PathBuf>,
+    /// JPEG files beside a RAW file of the same name.
+    pub twins: usize,
+}
+
+/// Takes the JPEG files that have a RAW file of the same name beside them out of `images`; returns how many.
+pub fn drop_twins(images: &mut Vec<PathBuf>) -> usize {
+    let raws: HashSet<PathBuf> =
+        images.iter().filter(|p| io::format_of(p) == Some("RAW")).map(|p| p.with_extension("")).collect();
+    let before = images.len();
+    images.retain(|p| io::format_of(p) != Some("JPEG") || !raws.contains(&p.with_extension("")));
+    before - images.len()
+}
+
+/// One line for the JPEG files that have a RAW file.
+pub fn pass_twins(report: &Report, twins: usize) {
+    if twins > 0 {
+        report.warn(&format!("passed over, each with a RAW file of the same name: {twins} JPEG files"));
+    }
+}
+
+/// The lights.
 ///
 /// # Errors
 /// [`Error::NoFolder`] where the folder does not exist; [`Error::NothingStacked`] where it holds no images.
-pub fn lights(config: &Config) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let (mut images, mut passed) = (Vec::new(), Vec::new());
+pub fn lights(config: &Config) -> Result<Lights> {
+    let (mut images, mut passed, mut twins) = (Vec::new(), Vec::new(), 0);
     for path in &config.input {
         if path.is_dir() {
-            let listing = io::list_images(path)?;
+            let mut listing = io::list_images(path)?;
+            twins += drop_twins(&mut listing.images);
             images.extend(listing.images);
             passed.extend(listing.passed_over);
         } else if !path.exists() && !io::is_image(path) {
@@ -49,7 +77,7 @@ pub fn lights(config: &Config) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
             io::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ")
         )));
     }
-    Ok((images, passed))
+    Ok(Lights { images, passed, twins })
 }
 
 /// One line for the files that are no images.

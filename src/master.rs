@@ -17,6 +17,7 @@ pub use passes::{Built, build};
 pub use plan::{DarkRule, Masters, Mosaic, Plan, Wishes};
 
 use crate::frame::{Frame, SampleType, Shape, maximum};
+use rayon::prelude::*;
 
 /// How frames become a master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,16 +124,47 @@ impl Master {
 }
 
 /// What the levels of `master` are multiplied by to be in the unit of frames of `sample`, whose level `white` is 1.
-/// Floats under floats are in the same unit, however small a dark's maximum is. Linear frames and masters have the
-/// units of the sensor, whatever their white is: only floats from 0 to 1 are scaled.
+/// Floats under floats are in the same unit, however small a dark's maximum is. Linear masters are in the sensor's units,
+/// as linear frames are: see [`fit_unit`].
 fn unit(sample: SampleType, linear: bool, white: f32, master: &Master) -> f32 {
     match (sample, master.shape.sample) {
         (SampleType::F32, SampleType::F32) => 1.0,
-        _ if linear && master.about.linear => {
-            let full = SampleType::U16.white(|| 0.0);
-            let whole = |white: f32| if white == 1.0 { 1.0 } else { full };
-            whole(white) / if master.shape.sample == SampleType::F32 { whole(master.white()) } else { full }
-        }
+        _ if linear && master.about.linear => 1.0,
         _ => white / master.white(),
     }
+}
+
+/// Levels of 0..1 are this many sensor units of 16 bits.
+const FULL: f32 = 65535.0;
+/// A master in the sensor's units is at most this many times as bright as what it is taken off, by median.
+const BRIGHTER: f32 = 1.5;
+
+/// Brings a linear float `master` to the unit of linear frames with these `levels` of `sample`, where one is in the
+/// sensor's units and the other goes from 0 to 1, as some programs write floats. Returns the factor.
+pub fn fit_unit(master: &mut Master, sample: SampleType, levels: &[f32]) -> f32 {
+    if master.shape.sample != SampleType::F32 || !master.about.linear {
+        return 1.0;
+    }
+    let small = |levels: &[f32]| SampleType::F32.white(|| maximum(levels)) == 1.0;
+    let lights = sample == SampleType::F32 && small(levels);
+    let factor = match (lights, small(&master.levels)) {
+        (true, false) => 1.0 / FULL,
+        // What is left of a dark less its bias may be small, too.
+        (false, true) if median(&master.levels) * FULL <= BRIGHTER * median(levels) => FULL,
+        _ => return 1.0,
+    };
+    master.levels.par_iter_mut().for_each(|level| *level *= factor);
+    factor
+}
+
+/// Samples that a median is taken from, about.
+const SAMPLE: usize = 1 << 16;
+
+/// The median of some of the `levels`, from all over them.
+#[must_use]
+pub fn median(levels: &[f32]) -> f32 {
+    let step = (levels.len() / SAMPLE) | 1;
+    let mut sample: Vec<f32> = levels.iter().step_by(step).copied().collect();
+    let middle = sample.len() / 2;
+    if sample.is_empty() { 0.0 } else { *sample.select_nth_unstable_by(middle, f32::total_cmp).1 }
 }

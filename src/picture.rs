@@ -154,9 +154,15 @@ impl<B: Backend> Engine<B> {
         self.setup.matrix != NO_MATRIX && self.setup.shape.channels == 3
     }
 
+    /// The level that pictures show as 1. Colours are clipped where the sensor was, or clipped stars would be tinted.
+    fn picture_white(&mut self, method: Method) -> Result<f32> {
+        let top = if self.coloured() { self.top() } else { 1.0 };
+        Ok(self.shown_white(method)? * top)
+    }
+
     /// Median and standard deviation of each channel as it is shown, parts of white, and how bright the bright pixels are.
     fn background(&mut self, method: Method) -> Result<([f32; 3], [f32; 3], f32)> {
-        let white = self.shown_white(method)?;
+        let white = self.picture_white(method)?;
         let (state, channels) = (self.state(method), self.setup.shape.channels);
         let (mut median, mut sigma, mut bright) = ([0.0; 3], [0.0; 3], 0.0_f32);
         for c in 0..channels {
@@ -220,7 +226,7 @@ impl<B: Backend> Engine<B> {
             channels: channels as u32,
             stretched: curve as u32,
             coloured: u32::from(coloured),
-            scale: scale_to_255(self.shown_white(method)?),
+            scale: scale_to_255(self.picture_white(method)?),
             pad: [0; 3],
             stretch,
             matrix: self.setup.matrix,
@@ -248,7 +254,8 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// Where the device fails.
     pub fn linear(&mut self, method: Method) -> Result<Vec<f32>> {
-        let mut values = self.values(method)?;
+        let white = self.shown_white(method)?;
+        let mut values = self.values(method, white)?;
         if self.coloured() {
             let m = self.setup.matrix;
             values.as_chunks_mut::<3>().0.par_iter_mut().for_each(|v| *v = coloured(&m, *v));
@@ -256,11 +263,11 @@ impl<B: Backend> Engine<B> {
         Ok(values)
     }
 
-    /// The same in the stack's own colours.
-    fn values(&mut self, method: Method) -> Result<Vec<f32>> {
+    /// The same in the stack's own colours, parts of `white`.
+    fn values(&mut self, method: Method, white: f32) -> Result<Vec<f32>> {
         let Shape { width, height, channels, .. } = self.setup.shape;
         let padded = stride(width);
-        let scale = 1.0 / self.shown_white(method)?;
+        let scale = 1.0 / white;
         let state = self.state(method);
         let mut out = vec![0.0; width * height * channels];
         let mut plane = vec![0_u32; padded * height];
@@ -283,7 +290,8 @@ impl<B: Backend> Engine<B> {
     pub fn picture16(&mut self, method: Method, look: &Look) -> Result<Vec<u16>> {
         let shown = self.shown(method, look)?;
         let (channels, m) = (self.setup.shape.channels, self.setup.matrix);
-        let mut values = self.values(method)?;
+        let white = self.picture_white(method)?;
+        let mut values = self.values(method, white)?;
         let mut out = vec![0; values.len()];
         out.par_chunks_mut(channels).zip(values.par_chunks_mut(channels)).for_each(|(out, v)| {
             if let ([r, g, b], true) = (&mut *v, shown.coloured) {

@@ -62,6 +62,7 @@ pub fn stacked(about: About, reference: &Path, pose: &Pose, shape: &Shape, tones
     let mut record = about.record("stacked");
     record["reference"] = json!(reference.to_string_lossy());
     record["homography"] = json!(h);
+    record["canvas"] = json!([shape.width, shape.height]);
     record["correlation"] = json!(pose.correlation);
     record["iterations"] = json!(pose.iterations);
     record["start"] = json!(pose.start);
@@ -143,6 +144,8 @@ pub struct Poses {
     by_path: HashMap<String, Known>,
     /// Paths that end in a name.
     by_name: HashMap<OsString, Vec<String>>,
+    /// Width and height of the stack, where the file says.
+    canvas: Option<(usize, usize)>,
 }
 
 /// Largest file of poses that is read, bytes: a line has about 700, a long night some thousand lines.
@@ -163,7 +166,7 @@ impl Poses {
         let mut out = Poses::default();
         let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
         for (k, line) in lines.filter(|(_, l)| !l.trim().is_empty()) {
-            let (file, known) = parse(line).map_err(|why| {
+            let (file, known, canvas) = parse(line).map_err(|why| {
                 Error::decode(format!("line {} holds no pose: {why}: expected a frames.jsonl", k + 1), path)
             })?;
             let name = Path::new(&file).file_name().unwrap_or(OsStr::new(&file)).to_owned();
@@ -172,8 +175,15 @@ impl Poses {
                 paths.push(file.clone());
             }
             out.by_path.insert(file, known);
+            out.canvas = canvas.or(out.canvas);
         }
         Ok(out)
+    }
+
+    /// Width and height of the stack that the poses were found for, where the file says.
+    #[must_use]
+    pub fn canvas(&self) -> Option<(usize, usize)> {
+        self.canvas
     }
 
     /// What is known of `path`: the record with that path, else the only one with that name.
@@ -191,12 +201,15 @@ impl Poses {
     }
 }
 
-fn parse(line: &str) -> std::result::Result<(String, Known), String> {
+/// Width and height.
+type Size = (usize, usize);
+
+fn parse(line: &str) -> std::result::Result<(String, Known, Option<Size>), String> {
     let record: Value = serde_json::from_str(line).map_err(|e| e.to_string())?;
     let file = record["file"].as_str().ok_or("no file name")?.to_owned();
     if record["status"] != "stacked" {
         let reason = record["reason"].as_str().unwrap_or("no reason given");
-        return Ok((file, Err(format!("rejected when the poses were found: {reason}"))));
+        return Ok((file, Err(format!("rejected when the poses were found: {reason}")), None));
     }
     let numbers: Option<Vec<f64>> =
         record["homography"].as_array().map(|a| a.iter().map(Value::as_f64).collect()).unwrap_or_default();
@@ -204,7 +217,9 @@ fn parse(line: &str) -> std::result::Result<(String, Known), String> {
     if !map[8].is_normal() || !map.iter().all(|v| v.is_finite()) {
         return Err("homography is singular".into());
     }
-    Ok((file, Ok((normalise(&map), record["stack"].as_u64().unwrap_or(1)))))
+    let side = |k: usize| record["canvas"][k].as_u64().and_then(|px| usize::try_from(px).ok());
+    let canvas = side(0).zip(side(1));
+    Ok((file, Ok((normalise(&map), record["stack"].as_u64().unwrap_or(1))), canvas))
 }
 
 /// Smallest determinant of a pose's linear part, and smallest denominator at a corner, that make sense.

@@ -11,7 +11,7 @@ use crate::inputs;
 use crate::judge::{Judge, OnChange};
 use crate::master::{Masters, Plan};
 use crate::outputs::{self, Subject};
-use crate::record::{self, Journal, Placed};
+use crate::record::{self, Journal, Placed, Poses};
 use crate::report::Report;
 use crate::rules::Method;
 use crate::sensor::NO_MATRIX;
@@ -45,6 +45,8 @@ struct Run<'a, B: Backend> {
     base: Option<Placed>,
     backend: Option<B>,
     masters: Masters,
+    /// Why the masters do not fit the first frame, which may be a stray one.
+    misfit: Option<Error>,
     /// Where the masters come from: see [`calibration::Built`].
     sources: Vec<(Kind, PathBuf, usize)>,
     night: Option<Night<B>>,
@@ -71,11 +73,12 @@ struct Night<B: Backend> {
 /// # Errors
 /// The first that ends the run; see [`Error::exit_code`].
 pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBool) -> Result<()> {
-    let (lights, passed) = inputs::lights(config)?;
+    let inputs::Lights { images: lights, passed, twins } = inputs::lights(config)?;
     let report = Report::new(lights.len(), config.json);
     std::fs::create_dir_all(&config.out)
         .map_err(|e| Error::io("cannot create the output folder", &config.out, e))?;
     inputs::pass_over(&report, &passed);
+    inputs::pass_twins(&report, twins);
     report.line(&format!("backend: {}: {why}", backend.describe()));
     report.event("start", json!({ "frames": lights.len(), "backend": backend.describe(), "why": why }));
     let mut timings = Timings::default();
@@ -95,6 +98,7 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
         base: None,
         backend: Some(backend),
         masters,
+        misfit: None,
         sources,
         night: None,
         failed: None,
@@ -125,17 +129,10 @@ impl<B: Backend> Run<'_, B> {
     fn begin(&mut self, first: &Frame) -> Result<Night<B>> {
         let config = self.config;
         let white = first.white();
-        let masters = std::mem::take(&mut self.masters);
-        calibration::check(&masters, first)?;
-        for doubt in calibration::doubts(&masters, first) {
-            self.report.warn(&doubt);
-        }
-        let wishes = &config.calibration.wishes;
-        let plan = Plan::new((first.shape, &first.sensor), white, &masters, wishes)?;
-        drop(masters);
-        self.tell(&plan);
+        let plan = self.plan(first, white)?;
         let canvas = plan.canvas;
         let linear = first.sensor.linear;
+        let wishes = &config.calibration.wishes;
         let matrix = if wishes.balance { first.sensor.matrix } else { NO_MATRIX };
         let summary = Summary {
             masters: self.sources.clone(),
@@ -188,6 +185,28 @@ impl<B: Backend> Run<'_, B> {
             judge,
             young: Vec::new(),
         })
+    }
+
+    /// How lights like `first` are calibrated. The masters are used up, unless they do not fit.
+    fn plan(&mut self, first: &Frame, white: f32) -> Result<Plan> {
+        calibration::check(&self.masters, first)?;
+        let settled = calibration::settle(&mut self.masters, first);
+        let wishes = &self.config.calibration.wishes;
+        let plan = Plan::new((first.shape, &first.sensor), white, &self.masters, wishes)?;
+        let canvas = (plan.canvas.width, plan.canvas.height);
+        if let Some((w, h)) = self.config.poses.as_ref().and_then(Poses::canvas).filter(|own| *own != canvas)
+        {
+            return Err(Error::Usage(format!(
+                "the poses are of a canvas of {w}x{h}, the stack's is {}x{}: use the same --demosaic",
+                canvas.0, canvas.1
+            )));
+        }
+        settled.iter().for_each(|line| self.report.line(line));
+        let doubts = calibration::doubts(&self.masters, first);
+        doubts.iter().for_each(|doubt| self.report.warn(doubt));
+        self.masters = Masters::default();
+        self.tell(&plan);
+        Ok(plan)
     }
 
     /// Says what is noteworthy of how lights are calibrated.
@@ -246,6 +265,9 @@ impl<B: Backend> Run<'_, B> {
         }
         if stacked > 0 {
             return Ok(());
+        }
+        if let Some(misfit) = self.misfit {
+            return Err(misfit);
         }
         if stopped {
             report.line("stopped before the first frame was stacked: no picture was written");

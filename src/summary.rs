@@ -66,7 +66,7 @@ impl Summary {
         cards.number("EXPTIME", tags.exposure_s, "[s] exposure of the reference frame");
         // Sums of decimal fractions are off in the last digits.
         let live = (self.exposure_s * PER_SECOND).round() / PER_SECOND;
-        cards.number("LIVETIME", Some(live).filter(|s| *s > 0.0), "[s] exposure of all frames");
+        cards.number("LIVETIME", Some(live).filter(|s| *s > 0.0), "[s] of all frames that state it");
         let (first, last) = self.times.clone().unzip();
         cards.text("DATE-OBS", first, "first frame");
         cards.text("DATE-END", last, "last frame, as it began");
@@ -93,10 +93,14 @@ impl Summary {
             cards.history(&format!("master {} of {frames} frames", kind.name()));
         }
         if let Some(mosaic) = &self.mosaic {
-            cards.history(&format!("colours of a {} mosaic by {:?}", mosaic.pattern.name(), mosaic.method));
+            cards.history(&format!(
+                "colours of a {} mosaic by {}",
+                mosaic.pattern.name(),
+                mosaic.method.name()
+            ));
         }
         if self.srgb {
-            cards.history("white balance as shot, camera's matrix: linear sRGB");
+            cards.history("colours balanced, then linear sRGB by the camera's matrix");
         }
         cards.history("white is 1");
         cards.0

@@ -15,13 +15,14 @@ use livestack::engine::{Engine, Setup};
 use livestack::frame::{Frame, SampleType, Shape};
 use livestack::kernels::calibrate::Calibrate;
 use livestack::kernels::cases::{Probe, compare, outputs};
+use livestack::kernels::demosaic;
 use livestack::kernels::layout::Field;
 use livestack::kernels::present::Present;
 use livestack::kernels::{Access, Shared, stride};
 use livestack::master::{About, Master, Masters, Plan, Wishes};
 use livestack::picture::{Look, StretchMode};
 use livestack::rules::Method;
-use livestack::sensor::{NO_MATRIX, Sensor};
+use livestack::sensor::{Bayer, NO_MATRIX, Sensor};
 use livestack::tags::Tags;
 
 /// 11 strips of 64 rows, the last of them cut.
@@ -30,35 +31,48 @@ const METHODS: [Method; 2] = [Method::AddMax2, Method::Mean];
 /// What a linear value may be off, parts of white: the tolerance of a state.
 const LINEAR: f32 = 4e-6;
 
+/// The same as a mosaic.
+const MOSAIC: Shape = Shape { channels: 1, mosaic: Some(Bayer::Grbg), ..SHAPE };
+
 /// A sky that gets brighter downwards, so that a row read in another's place shows.
-fn frame(seed: u32) -> Frame {
+fn frame(shape: Shape, sensor: Sensor, seed: u32) -> Frame {
     let mut state = seed;
-    let bytes: Vec<u8> = (0..SHAPE.samples())
+    let bytes: Vec<u8> = (0..shape.samples())
         .map(|k| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (30 + k * 90 / SHAPE.samples()) as u8 + (state >> 27) as u8
+            (30 + k * 90 / shape.samples()) as u8 + (state >> 27) as u8
         })
-        .chain(std::iter::repeat_n(0, SHAPE.words() * 4 - SHAPE.samples()))
+        .chain(std::iter::repeat_n(0, shape.words() * 4 - shape.samples()))
         .collect();
     Frame {
         path: "frame".into(),
-        shape: SHAPE,
+        shape,
         words: bytemuck::pod_collect_to_vec(&bytes),
-        sensor: Sensor::DISPLAY,
+        sensor,
         tags: Tags::default(),
     }
 }
 
 /// Linear values and automatically stretched picture of each rule.
-fn night<B: Backend>(backend: B) -> Vec<(Vec<f32>, Vec<u8>)> {
-    let levels = (0..SHAPE.samples()).map(|k| (k % 23) as f32 + 0.5).collect();
-    let master = Master { shape: SHAPE, levels, frames: 2, about: About::default() };
-    let masters = Masters { dark: Some(master), ..Masters::default() };
-    let plan = Plan::new((SHAPE, &Sensor::DISPLAY), 255.0, &masters, &Wishes::USUAL).unwrap();
+fn night<B: Backend>(backend: B, shape: Shape, wishes: Wishes) -> Vec<(Vec<f32>, Vec<u8>)> {
+    let master = |level: fn(usize) -> f32| {
+        let levels = (0..shape.samples()).map(level).collect();
+        Master { shape, levels, frames: 2, about: About { linear: true, ..About::default() } }
+    };
+    let dark = Some(master(|k| (k % 23) as f32 + if k % 997 == 0 { 60.5 } else { 0.5 }));
+    let (sensor, flat) = match shape.mosaic {
+        None => (Sensor::DISPLAY, None),
+        Some(_) => (
+            Sensor { black: [1.0, 2.0, 3.0, 4.5], balance: [2.0, 1.0, 1.5], ..Sensor::LINEAR },
+            Some(master(|k| 900.0 + (k / 131) as f32)),
+        ),
+    };
+    let masters = Masters { dark, flat, ..Masters::default() };
+    let plan = Plan::new((shape, &sensor), 255.0, &masters, &wishes).unwrap();
     let setup = Setup {
         white: 255.0,
-        frame: SHAPE,
-        shape: SHAPE,
+        frame: shape,
+        shape: plan.canvas,
         matrix: NO_MATRIX,
         methods: METHODS.to_vec(),
         align: false,
@@ -71,7 +85,7 @@ fn night<B: Backend>(backend: B) -> Vec<(Vec<f32>, Vec<u8>)> {
     for k in 0..4 {
         let shift = 0.37 * f64::from(k);
         let map = [cos, -sin, 1.0 + shift, sin, cos, -0.4 - shift, 0.0, 0.0, 1.0];
-        let (examined, _) = engine.examine(frame(7 + k), Some(map)).unwrap();
+        let (examined, _) = engine.examine(frame(shape, sensor, 7 + k), Some(map)).unwrap();
         engine.stack(&examined, examined.pose.as_ref().unwrap(), false).unwrap();
     }
     METHODS
@@ -99,12 +113,27 @@ fn a_night_of_frames_over_the_binding_limit_equals_the_cpus() {
     else {
         return;
     };
-    for (method, (on_gpu, on_cpu)) in METHODS.iter().zip(night(gpu).iter().zip(&night(Cpu::default()))) {
+    equal(&night(gpu, SHAPE, Wishes::USUAL), &night(Cpu::default(), SHAPE, Wishes::USUAL));
+}
+
+#[test]
+fn a_night_of_mosaics_in_many_bands_equals_the_cpus() {
+    let bounds = Bounds { binding_bytes: 128 << 20, dispatch_pixels: 10_000 };
+    let options = Options { bounds: Some(bounds), timings: false };
+    for method in [demosaic::Method::Mhc, demosaic::Method::Superpixel] {
+        let wishes = Wishes { demosaic: method, ..Wishes::USUAL };
+        let Some((gpu, _)) = device::open("bands of a mosaic", options) else { return };
+        equal(&night(gpu, MOSAIC, wishes), &night(Cpu::default(), MOSAIC, wishes));
+    }
+}
+
+fn equal(on_gpu: &[(Vec<f32>, Vec<u8>)], on_cpu: &[(Vec<f32>, Vec<u8>)]) {
+    for (method, (on_gpu, on_cpu)) in METHODS.iter().zip(on_gpu.iter().zip(on_cpu)) {
         let name = method.name();
         assert!(on_cpu.0.iter().any(|v| *v > 0.1), "{name}: something is stacked");
         let worst = on_gpu.0.iter().zip(&on_cpu.0).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst <= LINEAR, "{name}: linear values {worst} apart");
-        let (a, b) = (&on_gpu.1[..SHAPE.samples()], &on_cpu.1[..SHAPE.samples()]);
+        let (a, b) = (&on_gpu.1[..on_cpu.0.len()], &on_cpu.1[..on_cpu.0.len()]);
         assert!(b.iter().max() > b.iter().min(), "{name}: the picture shows something");
         let other = a.iter().zip(b).filter(|(a, b)| a != b).count();
         assert!(

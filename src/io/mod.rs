@@ -77,6 +77,12 @@ pub fn is_image(path: &Path) -> bool {
     named(path).is_some()
 }
 
+/// The name of the format that the extension of `path` promises.
+#[must_use]
+pub fn format_of(path: &Path) -> Option<&'static str> {
+    named(path).map(|format| format.name)
+}
+
 /// Reads the frame `path`, in sensor coordinates.
 ///
 /// * `recycled` - the words of a frame that is done with; they are used again where they suffice, so that a
@@ -118,6 +124,12 @@ pub fn decode_bytes(path: &Path, bytes: Vec<u8>, recycled: Vec<u32>) -> Result<F
 /// file does not state it or cannot be read. Times compare as text.
 #[must_use]
 pub fn capture_time(path: &Path) -> Option<String> {
+    tags(path)?.taken
+}
+
+/// What the frame `path` says of how it was taken, without decoding it; `None` where it cannot be read.
+#[must_use]
+pub fn tags(path: &Path) -> Option<Tags> {
     use std::io::{Read, Seek};
 
     let named = named(path)?;
@@ -129,7 +141,7 @@ pub fn capture_time(path: &Path) -> Option<String> {
     file.rewind().ok()?;
     let by_bytes = || FORMATS.iter().find(|format| (format.magic)(&head[..read]));
     let format = Some(named).filter(|format| (format.magic)(&head[..read])).or_else(by_bytes)?;
-    guard::guarded(|| Ok((format.tags)(file))).ok()?.taken
+    guard::guarded(|| Ok((format.tags)(file))).ok()
 }
 
 /// The format that the extension of `path` promises.

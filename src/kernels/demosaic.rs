@@ -20,6 +20,18 @@ pub enum Method {
     Superpixel = 2,
 }
 
+impl Method {
+    /// As headers call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Method::Bilinear => "bilinear interpolation",
+            Method::Mhc => "Malvar-He-Cutler interpolation",
+            Method::Superpixel => "superpixels",
+        }
+    }
+}
+
 /// Parameters of [`Demosaic`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]

@@ -8,6 +8,11 @@ use rayon::prelude::*;
 /// A flat sample under this counts as this: nothing is brightened more than twenty times.
 pub(super) const LEAST: f32 = 0.05;
 
+/// Samples that a quantile is taken from, about.
+const SAMPLE: usize = 1 << 16;
+/// One sample in so many is brighter than what counts as the brightest: dust does not shine.
+const BRIGHTEST: usize = 1000;
+
 /// What lights are divided by.
 #[derive(Clone, Debug)]
 pub struct Flat {
@@ -67,6 +72,16 @@ impl Flat {
                 .sum::<usize>();
         }
         Ok(Flat { shape, levels, floored })
+    }
+}
+
+impl Flat {
+    /// The share of white that clipped samples keep where the flat is brightest: 1 over all but its brightest thousandth.
+    pub(super) fn top(&self) -> f32 {
+        let step = (self.levels.len() / SAMPLE).max(1);
+        let mut sample: Vec<f32> = self.levels.iter().step_by(step).copied().collect();
+        let k = sample.len() - 1 - sample.len() / BRIGHTEST;
+        1.0 / sample.select_nth_unstable_by(k, f32::total_cmp).1.max(1.0)
     }
 }
 

@@ -29,7 +29,8 @@ pub struct Hot {
 #[must_use]
 pub(super) fn hot(dark: &Master) -> Hot {
     let (w, h) = (dark.shape.width, dark.shape.height);
-    let step = (w * h / SAMPLE).max(1);
+    // An odd step meets pixels of every colour.
+    let step = (w * h / SAMPLE) | 1;
     let mut sample: Vec<f32> =
         (0..w * h).step_by(step).map(|k| excess(&dark.levels, (w, h), k % w, k / w)).collect();
     let part = |sample: &mut [f32], part: f64| {

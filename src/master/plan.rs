@@ -54,6 +54,8 @@ impl Wishes {
 pub struct Masters {
     /// Taken off the lights.
     pub dark: Option<Master>,
+    /// The dark is a bias: it knows no hot pixels.
+    pub dark_is_bias: bool,
     /// What lights are divided by, once its offset is taken off.
     pub flat: Option<Master>,
     /// Flat dark or bias.
@@ -94,6 +96,10 @@ pub struct Plan {
     pub canvas: Shape,
     /// Samples of the flat that were under the least: see [`Flat`].
     pub floored: usize,
+    /// Whether something was taken off and negatives kept: the six rules then add their pedestal.
+    pub signed: bool,
+    /// The share of white that a sample which the sensor clipped has at least, once divided by the flat.
+    pub top: f32,
 }
 
 impl Plan {
@@ -109,7 +115,7 @@ impl Plan {
         masters: &Masters,
         wishes: &Wishes,
     ) -> Result<Plan> {
-        let Masters { dark, flat, flat_offset } = masters;
+        let Masters { dark, dark_is_bias, flat, flat_offset } = masters;
         if let Some(dark) = dark {
             fit("dark", &dark.shape, &shape)?;
         }
@@ -155,10 +161,12 @@ impl Plan {
             mosaic: shape.mosaic.map(|pattern| Mosaic {
                 pattern,
                 method: wishes.demosaic,
-                hot: dark.as_ref().filter(|_| wishes.repair).map(hot),
-                find: wishes.repair && dark.is_none(),
+                hot: dark.as_ref().filter(|_| wishes.repair && !dark_is_bias).map(hot),
+                find: wishes.repair && (dark.is_none() || *dark_is_bias),
             }),
             floored: flat.as_ref().map_or(0, |f| f.floored),
+            signed: rule == DarkRule::Signed && (dark.is_some() || sensor.black != [0.0; 4]),
+            top: flat.as_ref().map_or(1.0, Flat::top),
             canvas: Shape { width: w, height: h, channels, sample: shape.sample, mosaic: None },
         })
     }

@@ -17,6 +17,7 @@ use crate::tags::Tags;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Stacked files that are remembered, so that a bad reference can be replaced: as many as a stack has at most when that
@@ -59,7 +60,9 @@ impl<B: Backend> Run<'_, B> {
         };
         if self.night.is_none() {
             let start = Instant::now();
-            self.night = Some(self.begin(&frame)?);
+            if !self.try_begin(path, &frame)? {
+                return Ok(frame.words);
+            }
             self.timings.add("begin", false, start.elapsed(), 0);
         }
         let unbound = |n: &Night<B>| n.engine.stacked() == 0 && self.number == 1;
@@ -67,7 +70,10 @@ impl<B: Backend> Run<'_, B> {
             // What came before was no reference: its size binds nobody.
             self.backend = self.night.take().map(|n| n.engine.into_backend());
             self.masters = calibration::masters(self.config, &self.report, self.stop)?.masters;
-            self.night = Some(self.begin(&frame)?);
+            // Stopped on the way there are no masters: without them it would be another picture.
+            if self.stop.load(Ordering::Relaxed) || !self.try_begin(path, &frame)? {
+                return Ok(frame.words);
+            }
         }
         let Some(night) = &mut self.night else { return Ok(frame.words) };
         let expected = night.engine.setup.frame;
@@ -90,6 +96,24 @@ impl<B: Backend> Run<'_, B> {
         let elapsed = elapsed(&before, &night.engine.timings());
         self.decide(Seen { path, tags, examined, elapsed })?;
         Ok(buffer)
+    }
+
+    /// Begins the night with `frame`. Masters that do not fit it are an error, but for one stray frame, which is rejected:
+    /// then false.
+    fn try_begin(&mut self, path: &Path, frame: &Frame) -> Result<bool> {
+        match self.begin(frame) {
+            Ok(night) => {
+                self.night = Some(night);
+                self.misfit = None;
+                Ok(true)
+            }
+            Err(e @ Error::Usage(_)) if self.misfit.is_none() => {
+                self.refuse(path, &e.to_string())?;
+                self.misfit = Some(e);
+                Ok(false)
+            }
+            Err(e) => Err(e),
+        }
     }
 
     /// The pose that `--poses` gives, if any; or why it cannot be used.
