@@ -6,6 +6,9 @@ use crate::rules::Method;
 use crate::tags::{Kind, Orientation, Tags};
 use std::path::{Path, PathBuf};
 
+/// Steps of a second that the exposure of all frames is given in.
+const PER_SECOND: f64 = 1e6;
+
 /// What is known of the frames of a stack.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
@@ -61,11 +64,9 @@ impl Summary {
         cards.number("STACKCNT", Some(self.frames as f64), "frames in the stack");
         cards.number("NCOMBINE", Some(self.frames as f64), "frames in the stack");
         cards.number("EXPTIME", tags.exposure_s, "[s] exposure of the reference frame");
-        cards.number(
-            "LIVETIME",
-            Some(self.exposure_s).filter(|s| *s > 0.0),
-            "[s] of all frames that state it",
-        );
+        // Sums of decimal fractions are off in the last digits.
+        let live = (self.exposure_s * PER_SECOND).round() / PER_SECOND;
+        cards.number("LIVETIME", Some(live).filter(|s| *s > 0.0), "[s] of all frames that state it");
         let (first, last) = self.times.clone().unzip();
         cards.text("DATE-OBS", first, "first frame");
         cards.text("DATE-END", last, "last frame, as it began");
@@ -129,5 +130,21 @@ impl Cards {
 
     fn history(&mut self, text: &str) {
         self.0.push(Card::new("HISTORY", Value::Text(text.to_owned())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exposures_add_up_to_what_people_write() {
+        let mut summary = Summary::default();
+        for _ in 0..3 {
+            summary.add(Path::new("a.fits"), &Tags { exposure_s: Some(120.4), ..Tags::default() });
+        }
+        let cards = summary.cards(Method::Mean);
+        let live = cards.iter().find(|card| card.key == "LIVETIME").map(|card| &card.value);
+        assert_eq!(live, Some(&Value::Real(361.2)));
     }
 }

@@ -94,10 +94,18 @@ pub fn format_of(path: &Path) -> Option<&'static str> {
 /// [`Error::Io`] when the file cannot be read; [`Error::Decode`] when it is damaged or truncated, holds
 /// something else than its name says, or a kind of picture that livestack does not take.
 pub fn read(path: &Path, recycled: Vec<u32>) -> Result<Frame> {
-    let named = named(path).ok_or_else(|| {
-        Error::decode(format!("expected a frame ({}), got another file type", known()), path)
-    })?;
+    promised(path)?;
     let bytes = bytes_of(path).map_err(|source| Error::io("cannot read the frame", path, source))?;
+    decode_bytes(path, bytes, recycled)
+}
+
+/// Decodes the `bytes` of a whole file, as if they were the contents of `path`, which need not exist: what [`read`]
+/// does once it has read the file, and what fuzzing feeds.
+///
+/// # Errors
+/// [`Error::Decode`], as [`read`].
+pub fn decode_bytes(path: &Path, bytes: Vec<u8>, recycled: Vec<u32>) -> Result<Frame> {
+    let named = promised(path)?;
     if bytes.is_empty() {
         return Err(Error::decode("expected a frame, got an empty file: copy it again", path));
     }
@@ -137,6 +145,15 @@ pub fn tags(path: &Path) -> Option<Tags> {
 }
 
 /// The format that the extension of `path` promises.
+///
+/// # Errors
+/// [`Error::Decode`] where it promises none.
+fn promised(path: &Path) -> Result<&'static Format> {
+    named(path)
+        .ok_or_else(|| Error::decode(format!("expected a frame ({}), got another file type", known()), path))
+}
+
+/// The same; `None` where it promises none.
 fn named(path: &Path) -> Option<&'static Format> {
     let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
     let ends = |e: &&str| name.strip_suffix(e).is_some_and(|stem| stem.len() > 1 && stem.ends_with('.'));

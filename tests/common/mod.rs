@@ -11,8 +11,10 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Once, OnceLock};
 use tempfile::TempDir;
 
+pub(crate) mod camera;
 pub(crate) mod exif;
 pub(crate) mod geometry;
+pub(crate) mod mosaic;
 pub(crate) mod night;
 pub(crate) mod picture;
 pub(crate) mod rules;
