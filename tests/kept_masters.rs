@@ -194,6 +194,7 @@ fn a_built_master_stands_for_its_folder() {
                 let asked = if rule == "usual" { vec![] } else { vec!["--master", rule] };
                 let args = ["master", "dark", darks, "-o", "dark.fits"].into_iter().chain(asked);
                 let built = place.run(args).exits(0);
+                assert!(built.out.contains("wrote dark.fits"), "{}", built.out);
                 let asked = if rule == "usual" { String::new() } else { format!("--master {rule}") };
                 let flats = |f: &str, b: &str| {
                     if input == "input" { format!("--flat {f} --bias {b}") } else { String::new() }
