@@ -76,17 +76,17 @@ impl<B: Backend> Run<'_, B> {
             }
         }
         let Some(night) = &mut self.night else { return Ok(frame.words) };
-        let expected = night.engine.setup.frame;
-        if frame.shape != expected {
-            let why = format!("expected {expected} as the first frame, got {}", frame.shape);
-            self.refuse(path, &why)?;
-            return Ok(frame.words);
-        }
         if frame.sensor.bottom_up != night.bottom_up {
             self.refuse(
                 path,
                 "its rows are stored the other way up (ROWORDER) than those of the first frame",
             )?;
+            return Ok(frame.words);
+        }
+        let expected = night.engine.setup.frame;
+        if frame.shape != expected {
+            let why = format!("expected {expected} as the first frame, got {}", frame.shape);
+            self.refuse(path, &why)?;
             return Ok(frame.words);
         }
         let canvas = night.engine.setup.shape;
