@@ -48,6 +48,12 @@ impl Wish {
 
     /// Makes `frame` what is wished.
     fn apply(&self, mut frame: Frame) -> Result<Frame> {
+        if let (Some(name), None) = (&frame.tags.other_mosaic, self.bayer) {
+            let what = format!(
+                "mosaics of {name} are not supported: expected RGGB, GRBG, GBRG or BGGR: say what it is with --bayer"
+            );
+            return Err(Error::decode(what, &frame.path));
+        }
         if let (Some(bayer), 1) = (self.bayer, frame.shape.channels) {
             frame.shape.mosaic = bayer;
         }

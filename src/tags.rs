@@ -87,6 +87,8 @@ pub struct Tags {
     pub camera: Option<String>,
     /// Where the telescope pointed.
     pub pointing: Option<Pointing>,
+    /// A mosaic that livestack has no colours for, by its name in the header.
+    pub other_mosaic: Option<String>,
 }
 
 impl Default for Tags {
@@ -103,6 +105,7 @@ impl Default for Tags {
             object: None,
             camera: None,
             pointing: None,
+            other_mosaic: None,
         }
     }
 }

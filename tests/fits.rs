@@ -13,6 +13,7 @@ use std::io::Write;
 
 use files::{file, noise8, noise16, read, refused};
 use fits::image;
+use livestack::decode::Wish;
 use livestack::frame::{Frame, SampleType};
 use livestack::io;
 use livestack::sensor::Bayer;
@@ -200,7 +201,14 @@ fn rows_stay_as_they_are_stored() {
     }
     for other in ["CMYG", "RGBW", "GRBGBRBGRG"] {
         let cards = format!("BAYERPAT= '{other}'");
-        assert!(refused("a.fits", &image(8, &[4, 4], &cards, &[0; 16])).contains(other));
+        let (_folder, path) = file("a.fits", &image(8, &[4, 4], &cards, &[0; 16]));
+        let read = |wish: Wish| livestack::decode::read(&path, Vec::new(), &wish);
+        assert!(read(Wish::default()).unwrap_err().to_string().contains(other));
+        // Whoever knows better says so.
+        for bayer in [None, Some(Bayer::Gbrg)] {
+            let wish = Wish { bayer: Some(bayer), ..Wish::default() };
+            assert_eq!(read(wish).unwrap().shape.mosaic, bayer, "{other}");
+        }
     }
 }
 

@@ -49,7 +49,11 @@ pub(super) fn decode(bytes: Vec<u8>, mut words: Vec<u32>) -> Result<Picture, Str
     let side = |px: u64| u32::try_from(px).map_err(|_| format!("damaged: a side of {px} px"));
     let (width, height) = (side(grid.width)?, side(grid.height)?);
     let mut shape = samples::shape(width, height, grid.channels, scaling.sample, bytes.len())?;
-    shape.mosaic = labels::mosaic(&image, &shape)?;
+    let (mosaic, other_mosaic) = match labels::mosaic(&image, &shape) {
+        Ok(mosaic) => (mosaic, None),
+        Err(name) => (None, Some(name)),
+    };
+    shape.mosaic = mosaic;
     samples::room(&mut words, shape.words());
     if image.tiled {
         tiles::decode(&image, &data, &grid.layout(&shape), &scaling, &mut words)?;
@@ -59,7 +63,7 @@ pub(super) fn decode(bytes: Vec<u8>, mut words: Vec<u32>) -> Result<Picture, Str
     samples::seal(&mut words, &shape);
     let sensor =
         levels::sensor(&image.header, image.bitpix, shape.sample, |white| reaches(&words, &shape, white));
-    let tags = labels::tags(&image);
+    let tags = Tags { other_mosaic, ..labels::tags(&image) };
     let sensor = Sensor { bottom_up: tags.orientation == Orientation::UPSIDE_DOWN, ..sensor };
     Ok(Picture { shape, words, sensor, tags })
 }

@@ -46,6 +46,9 @@ impl<'a> Labels<'a> {
 
 /// The colours of the mosaic, from the first stored row on. The header's pattern begins at the top left pixel of the
 /// picture the right way up, or, with offsets, at that pixel of it.
+///
+/// # Errors
+/// The name of a mosaic of other colours.
 pub(super) fn mosaic(image: &Image, shape: &Shape) -> Result<Option<Bayer>, String> {
     let labels = Labels::of(image);
     let Some(name) = labels.text(&["BAYERPAT", "COLORTYP"]).filter(|_| shape.channels == 1) else {
@@ -56,8 +59,7 @@ pub(super) fn mosaic(image: &Image, shape: &Shape) -> Result<Option<Bayer>, Stri
         // Colours of filters, and no word like MONO, NONE, OSC, TRUE: `--bayer` can say what those are.
         let letters =
             name.len() >= CELL && name.bytes().all(|c| b"RGBCMYWE".contains(&c.to_ascii_uppercase()));
-        let why = format!("mosaics of {name} are not supported: expected RGGB, GRBG, GBRG or BGGR");
-        return if letters { Err(why) } else { Ok(None) };
+        return if letters { Err(name.to_owned()) } else { Ok(None) };
     };
     let offset = |keys: [&str; 2]| labels.number(&keys).unwrap_or(0.0).rem_euclid(2.0) as usize;
     let pattern = pattern.from(offset(["XBAYROFF", "BAYOFFX"]), offset(["YBAYROFF", "BAYOFFY"]));
@@ -82,6 +84,7 @@ pub(super) fn tags(image: &Image) -> Tags {
         object: text(&["OBJECT"]),
         camera: text(&["INSTRUME", "CAMERA"]),
         pointing: pointing(&labels),
+        ..Tags::default()
     }
 }
 
