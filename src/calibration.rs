@@ -288,7 +288,8 @@ pub fn settle(masters: &mut Masters, light: &Frame) -> Vec<String> {
         }
     }
     let Some(dark) = dark.as_mut().filter(|d| d.about.linear) else { return lines };
-    let factor = master::fit_unit(dark, light.shape.sample, &levels(light));
+    // Black included: a dark of another program may hold it.
+    let factor = master::fit_unit(dark, light.shape.sample, &samples(light));
     if factor != 1.0 {
         lines.push(format!("the dark is in another unit than the lights: it is multiplied by {factor}"));
     }
@@ -323,7 +324,8 @@ pub fn doubts(masters: &Masters, light: &Frame) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(dark) = &masters.dark {
         lines = differences("dark", &dark.about, "lights", &lights);
-        if dark.about.linear && master::median(&dark.levels) > master::median(&levels(light)) {
+        let black = light.sensor.black.iter().sum::<f32>() / 4.0;
+        if dark.about.linear && master::median(&dark.levels) > master::median(&samples(light)) - black {
             lines.push("the dark is brighter than the first light: little will be left".into());
         }
     }
@@ -336,11 +338,10 @@ pub fn doubts(masters: &Masters, light: &Frame) -> Vec<String> {
     lines
 }
 
-/// Some levels of `light`, black taken off, from all over it.
-fn levels(light: &Frame) -> Vec<f32> {
-    let black = light.sensor.black.iter().sum::<f32>() / 4.0;
+/// Some samples of `light`, black included, from all over it.
+fn samples(light: &Frame) -> Vec<f32> {
     let step = (light.shape.samples() / SAMPLE) | 1;
-    (0..light.shape.samples()).step_by(step).map(|k| light.level(k) - black).collect()
+    (0..light.shape.samples()).step_by(step).map(|k| light.level(k)).collect()
 }
 
 fn differences(name: &str, own: &About, others: &str, other: &About) -> Vec<String> {
@@ -376,4 +377,33 @@ fn short(e: &Error, file: &Path) -> String {
     let text = e.to_string();
     let path = file.display().to_string();
     if text.ends_with(&path) { text } else { format!("{text}: {path}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Shape;
+    use crate::sensor::Sensor;
+    use crate::tags::Tags;
+
+    /// A dark from 0 to 1 that holds the black level of RAW lights comes to their unit, and its black goes.
+    #[test]
+    fn a_dark_of_another_program_that_holds_the_black_level() {
+        let shape = Shape { width: 2, height: 2, channels: 1, sample: SampleType::U16, mosaic: None };
+        let black = [2048.0, 2050.0, 2046.0, 2048.0];
+        let light = Frame {
+            path: "light".into(),
+            shape,
+            words: bytemuck::pod_collect_to_vec(&[2100_u16, 2102, 2098, 2100]),
+            sensor: Sensor { black, ..Sensor::LINEAR },
+            tags: Tags::default(),
+        };
+        let levels = black.map(|b| (b + 7.0) / 65535.0).into();
+        let about = About { linear: true, ..About::default() };
+        let dark = Master { shape: Shape { sample: SampleType::F32, ..shape }, levels, frames: 1, about };
+        let mut masters = Masters { dark: Some(dark), ..Masters::default() };
+        assert_eq!(settle(&mut masters, &light).len(), 2);
+        let left = masters.dark.expect("a dark").levels;
+        assert!(left.iter().all(|l| (l - 7.0).abs() < 0.01), "{left:?}");
+    }
 }
