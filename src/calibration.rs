@@ -8,14 +8,12 @@ use crate::inputs::{drop_twins, pass_over, pass_twins};
 use crate::io;
 use crate::master::{self, About, Master, MasterRule, Masters, cache};
 use crate::report::Report;
-use crate::tags::Kind;
+use crate::tags::{Kind, apart};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 /// The default folder of darks.
 const DARK: &str = "dark";
-/// Exposures, speeds and gains that differ by less than this share are the same.
-const SAME: f64 = 0.02;
 /// Temperatures that differ by less, degrees Celsius, are the same: dark current doubles in about 6.
 const SAME_C: f64 = 3.0;
 
@@ -345,7 +343,6 @@ fn samples(light: &Frame) -> Vec<f32> {
 }
 
 fn differences(name: &str, own: &About, others: &str, other: &About) -> Vec<String> {
-    let apart = |a: f64, b: f64| (a - b).abs() > SAME * a.abs().max(b.abs());
     let mut lines = Vec::new();
     let mut add = |what: &str,
                    unit: &str,

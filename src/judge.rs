@@ -4,11 +4,9 @@
 use crate::align::grade::{Fault, Grade, Grades, Limits};
 use crate::align::{Glimpse, Pose};
 use crate::frame::Pointing;
-use crate::tags::Tags;
+use crate::tags::{Tags, apart};
 use std::path::{Path, PathBuf};
 
-/// Exposure times, speeds and gains that differ by less than this share are the same.
-const SAME: f64 = 0.02;
 /// Without a word in the header: stars brighter or fainter by this factor ...
 const BRIGHTER: f64 = 1.25;
 /// ... with a sky that follows them at least so far (as a power of the factor): through a cloud it does not.
@@ -77,7 +75,6 @@ impl Taken {
     /// How the exposure differs from the stack's, for the user; `Some(None)` where both say that it does not; `None`
     /// where one of them does not say.
     fn change(&self, stack: &Taken) -> Option<Option<String>> {
-        let differ = |a: f64, b: f64| (a - b).abs() > SAME * a.abs().max(b.abs());
         let fields = [
             (self.exposure_s.zip(stack.exposure_s), "", " s"),
             (self.iso.zip(stack.iso), "ISO ", ""),
@@ -86,7 +83,7 @@ impl Taken {
         let known = fields.iter().any(|(pair, ..)| pair.is_some());
         let changed: Vec<_> = fields
             .iter()
-            .filter_map(|&(pair, name, unit)| Some((pair.filter(|&(a, b)| differ(a, b))?, name, unit)))
+            .filter_map(|&(pair, name, unit)| Some((pair.filter(|&(a, b)| apart(a, b))?, name, unit)))
             .collect();
         let say = |pick: fn((f64, f64)) -> f64| {
             let all = changed.iter().map(|&(pair, name, unit)| format!("{name}{}{unit}", pick(pair)));

@@ -109,3 +109,12 @@ impl Default for Tags {
         }
     }
 }
+
+/// Exposure times, speeds and gains that differ by at most this part of the larger are the same: shutters are that exact.
+const SAME: f64 = 0.02;
+
+/// Whether two exposure times, ISO speeds or gains are not the same.
+#[must_use]
+pub fn apart(a: f64, b: f64) -> bool {
+    (a - b).abs() > SAME * a.abs().max(b.abs())
+}

@@ -69,6 +69,26 @@ fn none_gamma_and_gain() {
     }
 }
 
+/// Promise: the 16-bit TIFF is the 16-bit PNG, under its name.
+#[test]
+fn sixteen_bits_in_either_file() {
+    let (place, _) = place();
+    place.stack("--no-align --format png16,tiff16 --name M1").exits(0);
+    let [png, tiff] = ["M1_MEAN_16.png", "M1_MEAN_16.tiff"].map(|name| {
+        let image = image_of(&place.path("output").join(name));
+        assert_eq!(image.len(), SIZE.0 * SIZE.1 * 3);
+        image
+    });
+    assert!(png == tiff && png.iter().max() > png.iter().min());
+}
+
+/// The samples of a 16-bit picture, as livestack reads it.
+fn image_of(path: &std::path::Path) -> Vec<u16> {
+    let frame = livestack::io::read(path, Vec::new()).expect("a picture");
+    assert_eq!(frame.shape.sample, livestack::frame::SampleType::U16);
+    bytemuck::cast_slice::<u32, u16>(&frame.words)[..frame.shape.samples()].to_vec()
+}
+
 /// Promise: the automatic stretch brings the background of each channel to its target; linked channels keep their order.
 /// It is the default of FITS frames, whichever the rule.
 #[test]

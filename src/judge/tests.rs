@@ -233,3 +233,14 @@ fn another_field_is_another_field_whatever_its_exposure_or_its_stars() {
     let poor = case("x", Grade { stars: 20, ..good() }, taken(Some(10.0), None), &lost);
     assert!(matches!(night.verdict(&poor), Verdict::Stranger(why) if why.starts_with("too few stars")));
 }
+
+#[test]
+fn another_gain_is_another_exposure() {
+    let stack = Taken { gain: Some(100.0), ..taken(Some(10.0), None) };
+    let change = |gain: f64| Taken { gain: Some(gain), ..stack }.change(&stack);
+    assert_eq!(change(101.0), Some(None));
+    assert_eq!(change(200.0), Some(Some("exposure changed: gain 200, the stack has gain 100".into())));
+    let both = Taken { gain: Some(50.0), ..taken(Some(20.0), None) };
+    let text = "exposure changed: 20 s, gain 50, the stack has 10 s, gain 100";
+    assert_eq!(both.change(&stack), Some(Some(text.into())));
+}

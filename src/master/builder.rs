@@ -8,6 +8,7 @@ use crate::decode::Wish;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, SampleType, Shape};
 use crate::memory;
+use crate::tags::apart;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -19,8 +20,6 @@ pub const BUDGET_BYTES: usize = 96 << 20;
 const MOST_WITHOUT_DISK: usize = 192 << 20;
 /// The part of the free memory that may be used where there is no disk.
 const FREE_PART: u64 = 4;
-/// Exposure, ISO and gain of the frames of a master differ by at most this part of the larger: shutters are that exact.
-const APART: f64 = 0.02;
 /// Most frames of 16 bits whose sum 32 bits hold.
 const MOST_WHOLE: usize = (u32::MAX / u16::MAX as u32) as usize;
 
@@ -252,11 +251,6 @@ impl Made {
         let frames = self.master_of.filter(|_| self.frames == 1).unwrap_or(self.frames);
         Ok(Master { shape: self.shape, levels, frames, about: self.about })
     }
-}
-
-/// Whether two figures are too far apart.
-fn apart(a: f64, b: f64) -> bool {
-    (a - b).abs() > APART * a.abs().max(b.abs())
 }
 
 fn same(a: Option<f64>, b: Option<f64>) -> bool {
