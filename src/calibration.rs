@@ -3,11 +3,12 @@
 use crate::config::{Calibration, Config};
 use crate::decode::Wish;
 use crate::error::{Error, Result};
-use crate::frame::{Frame, SampleType};
+use crate::frame::SampleType;
 use crate::inputs::{drop_twins, pass_over, pass_twins};
 use crate::io;
 use crate::master::{self, About, Master, MasterRule, Masters, cache};
 use crate::report::Report;
+use crate::stack::First;
 use crate::tags::{Kind, apart};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -16,9 +17,6 @@ use std::sync::atomic::AtomicBool;
 const DARK: &str = "dark";
 /// Temperatures that differ by less, degrees Celsius, are the same: dark current doubles in about 6.
 const SAME_C: f64 = 3.0;
-
-/// Samples that a median is taken from, about.
-const SAMPLE: usize = 1 << 16;
 
 /// What reading the masters leaves.
 #[derive(Default)]
@@ -42,7 +40,7 @@ pub fn masters(config: &Config, report: &Report, stop: &AtomicBool) -> Result<Bu
     let mut maker = Maker { c, wish: config.wish, report, stop, built: Built::default() };
     let dark = match &c.dark {
         Some(path) => maker.master(Kind::Dark, path)?,
-        None if Path::new(DARK).exists() => maker.default_dark()?,
+        None if !c.no_default && Path::new(DARK).exists() => maker.default_dark()?,
         None => None,
     };
     let bias = maker.optional(Kind::Bias, c.bias.as_ref())?;
@@ -91,12 +89,9 @@ impl Maker<'_> {
     }
 
     fn master(&mut self, kind: Kind, path: &Path) -> Result<Option<Master>> {
-        let rule = match kind {
-            Kind::Dark | Kind::Light => self.c.master,
-            Kind::Flat | Kind::FlatDark | Kind::Bias => Some(MasterRule::Mean),
-        };
+        let rule = rule(self.c, kind);
         let place = Some(self.c.cache.as_deref().map_or(Keep::Beside, Keep::In));
-        let build = Build { kind, path, rule, place, wish: self.wish };
+        let build = Build { kind, path, rule, place, pictures: self.c.pictures.as_deref(), wish: self.wish };
         let (master, buffers) = build.run(self.report, self.stop, std::mem::take(&mut self.built.buffers))?;
         self.built.buffers = buffers;
         if let Some(master) = &master {
@@ -104,6 +99,40 @@ impl Maker<'_> {
         }
         Ok(master)
     }
+}
+
+/// How frames of this kind become a master.
+fn rule(c: &Calibration, kind: Kind) -> Option<MasterRule> {
+    match kind {
+        Kind::Dark | Kind::Light => c.master,
+        Kind::Flat | Kind::FlatDark | Kind::Bias => Some(MasterRule::Mean),
+    }
+}
+
+/// The masters that `config` asks for, a line each that changes with the files that they are made from.
+///
+/// # Errors
+/// [`Error::NoFolder`] where one does not exist.
+pub fn identities(config: &Config) -> Result<Vec<(Kind, String)>> {
+    let c = &config.calibration;
+    let asked = [
+        (Kind::Dark, &c.dark),
+        (Kind::Flat, &c.flat),
+        (Kind::FlatDark, &c.flat_dark),
+        (Kind::Bias, &c.bias),
+    ];
+    let mut all = Vec::new();
+    for (kind, path) in asked {
+        let Some(path) = path else { continue };
+        if !path.exists() {
+            return Err(Error::NoFolder { what: kind.name(), path: path.clone() });
+        }
+        let files = if path.is_dir() { io::list_images(path)?.images } else { vec![path.clone()] };
+        let rule = rule(c, kind).map_or("usual", MasterRule::name);
+        let key = cache::key(&files, rule, &format!("{:?}", config.wish.of(kind)));
+        all.push((kind, format!("{} ({} files, {key})", path.display(), files.len())));
+    }
+    Ok(all)
 }
 
 /// A master that is to be built.
@@ -116,6 +145,8 @@ pub struct Build<'a> {
     pub rule: Option<MasterRule>,
     /// Whether and where it is kept for the next start.
     pub place: Option<Keep<'a>>,
+    /// A folder to keep those in that are not kept otherwise: of pictures.
+    pub pictures: Option<&'a Path>,
     /// What the frames are taken for.
     pub wish: Wish,
 }
@@ -170,6 +201,13 @@ impl Build<'_> {
             tell(report, name, path, &master, " (kept from before)");
             return Ok((Some(master), free));
         }
+        let pictures = self.pictures.filter(|_| path.is_dir()).map(|own| self.kept(&files, Keep::In(own)));
+        if let Some((place, key)) = &pictures
+            && let Some(master) = cache::load(place, key)
+        {
+            tell(report, name, path, &master, " (kept from before)");
+            return Ok((Some(master), free));
+        }
         let setup = master::Setup {
             folder: kept.as_ref().and_then(|(place, _)| place.parent().map(Path::to_owned)),
             any_exposure: self.kind == Kind::Flat,
@@ -191,7 +229,7 @@ impl Build<'_> {
         };
         tell(report, name, path, &master, "");
         let worth = master.about.linear || matches!(self.place, Some(Keep::In(_)));
-        if let Some((place, key)) = kept.filter(|_| worth)
+        if let Some((place, key)) = kept.filter(|_| worth).or(pictures)
             && let Err(e) = cache::store(&place, &key, self.kind, &master)
         {
             report.line(&format!("the master {name} is not kept for the next start: {e}"));
@@ -225,7 +263,7 @@ fn tell(report: &Report, name: &str, path: &Path, master: &Master, note: &str) {
 ///
 /// # Errors
 /// [`Error::Usage`] with the reason.
-pub fn check(masters: &Masters, light: &Frame) -> Result<()> {
+pub(crate) fn check(masters: &Masters, light: &First) -> Result<()> {
     let display = |linear: bool, sample: SampleType| !linear && sample == SampleType::U8;
     let lights = display(light.sensor.linear, light.shape.sample);
     if let Some(dark) = &masters.dark {
@@ -265,7 +303,7 @@ pub fn check(masters: &Masters, light: &Frame) -> Result<()> {
 
 /// Brings ready masters of other programs to the units of the lights, and takes the black level off a dark that holds it,
 /// as it is taken off the lights. Returns what was done, a line each.
-pub fn settle(masters: &mut Masters, light: &Frame) -> Vec<String> {
+pub(crate) fn settle(masters: &mut Masters, light: &First) -> Vec<String> {
     let mut lines = Vec::new();
     if !light.sensor.linear {
         return lines;
@@ -287,7 +325,7 @@ pub fn settle(masters: &mut Masters, light: &Frame) -> Vec<String> {
     }
     let Some(dark) = dark.as_mut().filter(|d| d.about.linear) else { return lines };
     // Black included: a dark of another program may hold it.
-    let factor = master::fit_unit(dark, light.shape.sample, &samples(light));
+    let factor = master::fit_unit(dark, light.shape.sample, &light.samples);
     if factor != 1.0 {
         lines.push(format!("the dark is in another unit than the lights: it is multiplied by {factor}"));
     }
@@ -309,7 +347,7 @@ pub fn settle(masters: &mut Masters, light: &Frame) -> Vec<String> {
 
 /// How the dark differs from the lights in what should be alike, a line each.
 #[must_use]
-pub fn doubts(masters: &Masters, light: &Frame) -> Vec<String> {
+pub(crate) fn doubts(masters: &Masters, light: &First) -> Vec<String> {
     let tags = &light.tags;
     let lights = About {
         exposure_s: tags.exposure_s,
@@ -323,7 +361,7 @@ pub fn doubts(masters: &Masters, light: &Frame) -> Vec<String> {
     if let Some(dark) = &masters.dark {
         lines = differences("dark", &dark.about, "lights", &lights);
         let black = light.sensor.black.iter().sum::<f32>() / 4.0;
-        if dark.about.linear && master::median(&dark.levels) > master::median(&samples(light)) - black {
+        if dark.about.linear && master::median(&dark.levels) > master::median(&light.samples) - black {
             lines.push("the dark is brighter than the first light: little will be left".into());
         }
     }
@@ -334,12 +372,6 @@ pub fn doubts(masters: &Masters, light: &Frame) -> Vec<String> {
         lines.push(format!("the flat is of camera {own}, the lights of {other}"));
     }
     lines
-}
-
-/// Some samples of `light`, black included, from all over it.
-fn samples(light: &Frame) -> Vec<f32> {
-    let step = (light.shape.samples() / SAMPLE) | 1;
-    (0..light.shape.samples()).step_by(step).map(|k| light.level(k)).collect()
 }
 
 fn differences(name: &str, own: &About, others: &str, other: &About) -> Vec<String> {
@@ -388,12 +420,13 @@ mod tests {
     fn a_dark_of_another_program_that_holds_the_black_level() {
         let shape = Shape { width: 2, height: 2, channels: 1, sample: SampleType::U16, mosaic: None };
         let black = [2048.0, 2050.0, 2046.0, 2048.0];
-        let light = Frame {
+        let light = First {
             path: "light".into(),
             shape,
-            words: bytemuck::pod_collect_to_vec(&[2100_u16, 2102, 2098, 2100]),
             sensor: Sensor { black, ..Sensor::LINEAR },
             tags: Tags::default(),
+            white: 65535.0,
+            samples: vec![2100.0, 2102.0, 2098.0, 2100.0],
         };
         let levels = black.map(|b| (b + 7.0) / 65535.0).into();
         let about = About { linear: true, ..About::default() };

@@ -1,8 +1,11 @@
 //! The command line: flags and help text, nothing else.
 
 use crate::rules::Method;
+use live::{AddArgs, StatusArgs, WatchArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+
+pub mod live;
 
 /// Stack frames of the night sky into one picture, on any GPU or on the CPU.
 #[derive(Debug, Parser)]
@@ -19,8 +22,8 @@ const EXIT_CODES: &str = "Exit codes:
   1  nothing could be stacked, or an output failed
   2  wrong usage: flags, or masters that do not fit the lights
   3  the backend asked for cannot be used
-  4  a folder does not exist
-  5  the session is in use (kept for sessions)";
+  4  a folder, or the session, does not exist
+  5  the session is in use, or was begun with other settings";
 
 /// Heading of the flags that say which frames are stacked.
 const GRADING: &str = "Which frames are stacked";
@@ -45,6 +48,12 @@ pub enum Command {
     /// Stack a folder of frames, or the frames named.
     #[command(after_help = EXIT_CODES)]
     Stack(Box<StackArgs>),
+    /// Watch a folder and stack each frame as it arrives.
+    Watch(Box<WatchArgs>),
+    /// Stack frames into a session, for a camera program's script after each exposure: exit 0 also where they are rejected.
+    Add(Box<AddArgs>),
+    /// What a session is doing: frames, last reason, latency.
+    Status(StatusArgs),
     /// Build a master dark, flat or bias from a folder of frames.
     #[command(after_help = EXIT_CODES)]
     Master(Box<MasterArgs>),
@@ -62,12 +71,20 @@ pub struct StackArgs {
     /// A folder of frames, or frames.
     #[arg(value_name = "INPUT", default_value = "input")]
     pub input: Vec<PathBuf>,
-    /// Masters and how they are used.
-    #[command(flatten)]
-    pub calibration: CalibrationArgs,
     /// Folder for the outputs; created where missing.
     #[arg(short, long, value_name = "DIR", default_value = "output")]
     pub out: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment would become the help of the group")]
+    pub flags: StackFlags,
+}
+
+/// How frames are stacked.
+#[derive(Args, Clone, Debug)]
+pub struct StackFlags {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment would become the help of the group")]
+    pub calibration: CalibrationArgs,
     /// Outputs are NAME_ADDCOMP.png ...; without it ADDCOMP.png ...
     #[arg(long)]
     pub name: Option<String>,
@@ -149,7 +166,7 @@ pub struct StackArgs {
 }
 
 /// Flags about masters, mosaics and levels.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = CALIBRATION)]
 pub struct CalibrationArgs {
     /// Folder of darks, or a ready master dark [default: dark/ if it exists].
@@ -190,7 +207,7 @@ pub struct CalibrationArgs {
 }
 
 /// Flags that overrule what files say of their samples.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = CALIBRATION)]
 pub struct ReadingArgs {
     /// The mosaic of frames with one channel, whatever their header says: RGGB, GRBG, GBRG, BGGR or none.

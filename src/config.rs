@@ -6,7 +6,7 @@ use crate::align::motion::Motion;
 use crate::backend::Choice;
 use crate::cli::{
     AlignToArg, BackendArg, CalibrationArgs, ColourArg, DarkRuleArg, DemosaicArg, MasterArg, MotionArg,
-    OnChangeArg, OrderArg, ReadingArgs, StackArgs, StretchArg,
+    OnChangeArg, OrderArg, ReadingArgs, StackFlags, StretchArg,
 };
 use crate::decode::Wish;
 use crate::error::{Error, Result};
@@ -18,6 +18,8 @@ use crate::record::Poses;
 use crate::rules::Method;
 use crate::sensor::Bayer;
 use std::path::PathBuf;
+
+pub mod live;
 
 /// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +82,8 @@ impl Output {
 pub struct Calibration {
     /// Folder of darks or a master; `None`: `dark/` if it exists.
     pub dark: Option<PathBuf>,
+    /// `dark/` does not count where `dark` is `None`.
+    pub no_default: bool,
     /// Folder of flats or a master.
     pub flat: Option<PathBuf>,
     /// Folder of flat darks or a master.
@@ -88,6 +92,8 @@ pub struct Calibration {
     pub bias: Option<PathBuf>,
     /// Where masters are kept; `None`: beside their folders.
     pub cache: Option<PathBuf>,
+    /// Where masters are kept that are not kept otherwise.
+    pub pictures: Option<PathBuf>,
     /// How darks become a master; `None`: what is usual for them.
     pub master: Option<MasterRule>,
     /// How lights are calibrated.
@@ -135,6 +141,8 @@ pub struct Config {
     pub backend: Choice,
     /// Adapter by name or number.
     pub adapter: Option<String>,
+    /// A live session: one rule where nobody names others.
+    pub live: bool,
     /// Write the stack after each frame.
     pub debug_frames: bool,
     /// Events as JSON lines.
@@ -148,7 +156,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Usage`] naming the flag and what it takes; where the file of poses cannot be read.
-    pub fn new(args: StackArgs) -> Result<Config> {
+    pub fn new(input: Vec<PathBuf>, out: PathBuf, args: StackFlags) -> Result<Config> {
         if let Some(name) = &args.name
             && (name.is_empty() || name.contains(['/', '\\', '\0']))
         {
@@ -166,8 +174,9 @@ impl Config {
             wish: wish(&args.calibration.reading)?,
             calibration: calibration(args.calibration, args.on_change == OnChangeArg::Scale)?,
             rules,
-            input: args.input,
-            out: args.out,
+            input,
+            out,
+            live: false,
             name: args.name,
             methods: args.method.as_deref().map(Method::parse_list).transpose()?,
             last: args.last,
@@ -293,6 +302,8 @@ fn calibration(args: CalibrationArgs, scale: bool) -> Result<Calibration> {
         flat_dark: args.flat_dark,
         bias: args.bias,
         cache: args.cache,
+        pictures: None,
+        no_default: false,
         master,
         wishes: Wishes {
             dark_rule,
@@ -311,7 +322,7 @@ fn calibration(args: CalibrationArgs, scale: bool) -> Result<Calibration> {
 const NEW_TARGET: usize = 3;
 
 /// Which frames are stacked.
-fn rules(args: &StackArgs) -> Result<Rules> {
+fn rules(args: &StackFlags) -> Result<Rules> {
     let positive = |name: &str, v: Option<f64>, least: f64| match v {
         Some(v) if !(v.is_finite() && v >= least) => {
             Err(Error::Usage(format!("{name} is a number from {least} up: got {v}")))

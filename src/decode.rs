@@ -225,7 +225,19 @@ fn work(common: &Common) {
 /// # Errors
 /// As [`io::read`]; [`Error::Decode`] where the file is not what is wished.
 pub fn read(path: &Path, buffer: Vec<u32>, wish: &Wish) -> Result<Frame> {
-    std::panic::catch_unwind(AssertUnwindSafe(|| io::read(path, buffer)))
+    caught(path, wish, || io::read(path, buffer))
+}
+
+/// Decodes the `bytes` of the file `path`, like [`read`].
+///
+/// # Errors
+/// As [`read`].
+pub fn bytes(path: &Path, bytes: Vec<u8>, buffer: Vec<u32>, wish: &Wish) -> Result<Frame> {
+    caught(path, wish, || io::decode_bytes(path, bytes, buffer))
+}
+
+fn caught(path: &Path, wish: &Wish, decode: impl FnOnce() -> Result<Frame>) -> Result<Frame> {
+    std::panic::catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err(Error::decode("the decoder failed", path)))
         .and_then(|frame| wish.apply(frame))
 }

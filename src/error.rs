@@ -39,6 +39,22 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// There is no session to go on with.
+    #[error("{what}: {}", path.display())]
+    NoSession {
+        /// What was expected, and what to do.
+        what: String,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another program holds the session, or it was begun with other settings.
+    #[error("{what}: {}", path.display())]
+    InUse {
+        /// Who holds it or what differs, and what to do.
+        what: String,
+        /// The session.
+        path: PathBuf,
+    },
     /// Settings that contradict each other or are out of range.
     #[error("{0}")]
     Usage(String),
@@ -51,6 +67,9 @@ pub enum Error {
     /// The normal equations cannot be solved: flat field, or too few stars.
     #[error("alignment equations are singular: too few stars or a flat field")]
     Singular,
+    /// A session ended, and something of it could not be written.
+    #[error("{0}")]
+    Output(String),
     /// Not one frame could be stacked.
     #[error("{0}")]
     NothingStacked(String),
@@ -73,7 +92,8 @@ impl Error {
         match self {
             Error::Usage(_) => exit::USAGE,
             Error::Backend(_) | Error::Gpu(_) => exit::BACKEND,
-            Error::NoFolder { .. } => exit::NO_FOLDER,
+            Error::NoFolder { .. } | Error::NoSession { .. } => exit::NO_FOLDER,
+            Error::InUse { .. } => exit::IN_USE,
             _ => exit::FAILED,
         }
     }
@@ -92,8 +112,10 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// The backend asked for cannot be used.
     pub const BACKEND: u8 = 3;
-    /// A folder does not exist.
+    /// A folder, or the session, does not exist.
     pub const NO_FOLDER: u8 = 4;
+    /// The session is in use, or was begun with other settings.
+    pub const IN_USE: u8 = 5;
     /// A second Ctrl-C ended the program at once: 128 + SIGINT.
     pub const INTERRUPTED: i32 = 130;
 }

@@ -1,34 +1,41 @@
 //! The livestack program: parse, choose the backend, run, exit code.
 
 use clap::Parser;
-use livestack::backend::cpu::Cpu;
-use livestack::backend::{Choice, Opened, devices, open};
+use livestack::backend::devices;
 use livestack::cli::{Cli, Command};
 use livestack::config::Config;
-use livestack::error::{Error, Result, exit};
-use livestack::report;
-use livestack::stack::stack;
+use livestack::error::{Error, Result};
+use livestack::session::{self, Plan, Start};
+use livestack::signals::Signals;
+use livestack::{build_master, report, start};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-fn run(cli: Cli) -> Result<()> {
-    match cli.command {
+fn run() -> Result<()> {
+    let argv = livestack::legacy::rewrite(std::env::args_os().collect())?;
+    // What begins a session is kept with it.
+    let words: Vec<String> = argv.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let here = || std::env::current_dir().map_err(|e| Error::io("cannot find the current folder", ".".as_ref(), e));
+    match Cli::parse_from(argv).command {
         Command::Stack(args) => {
-            let config = Config::new(*args)?;
-            let stop = interrupts();
-            match open(config.backend, config.adapter.as_deref(), config.timings)? {
-                Opened::Cpu(why) => stack(&config, Cpu::default(), &why, &stop),
-                Opened::Gpu(gpu, why) => match stack(&config, *gpu, &why, &stop) {
-                    // The frames are all still there: nothing is lost by starting again on the CPU.
-                    Err(Error::Gpu(e)) if config.backend == Choice::Auto && !stop.load(Ordering::Relaxed) => {
-                        stack(&config, Cpu::default(), &format!("the GPU failed: {e}"), &stop)
-                    }
-                    done => done,
-                },
-            }
+            let config = Config::new(args.input, args.out, args.flags)?;
+            start::start(&config, &start::Stack(&config), &Signals::listen(false)?)
         }
-        Command::Master(args) => livestack::build_master::run(&args, &interrupts()),
+        Command::Watch(args) => {
+            let plan = Plan::watch(*args, &words, &here()?)?;
+            start::start(&plan.config, &plan, &Signals::listen(true)?)
+        }
+        Command::Add(args) => match Plan::add(*args, &words, &here()?)? {
+            Start::Run(plan) => start::start(&plan.config, &*plan, &Signals::listen(false)?),
+            Start::Handed(line) => {
+                println!("{line}");
+                Ok(())
+            }
+        },
+        Command::Status(args) => {
+            print!("{}", session::status(&args.dir, args.json)?);
+            Ok(())
+        }
+        Command::Master(args) => build_master::run(&args, &Signals::listen(false)?.stop),
         Command::Devices { json } => {
             report::devices(&devices(), json);
             Ok(())
@@ -36,23 +43,8 @@ fn run(cli: Cli) -> Result<()> {
     }
 }
 
-/// Set by the first Ctrl-C or SIGTERM; the second ends the program at once.
-fn interrupts() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&stop);
-    let handler = move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            std::process::exit(exit::INTERRUPTED);
-        }
-    };
-    if let Err(e) = ctrlc::set_handler(handler) {
-        report::fail(&format!("Ctrl-C will end the program without writing: {e}"));
-    }
-    stop
-}
-
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             report::fail(&e);

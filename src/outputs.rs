@@ -29,9 +29,12 @@ pub struct Subject {
 }
 
 /// A picture on its way to the disk.
-struct Job {
-    path: PathBuf,
+pub(crate) struct Job {
+    pub(crate) path: PathBuf,
     data: Data,
+    /// Width, height, channels.
+    size: (usize, usize, usize),
+    orientation: Orientation,
 }
 
 enum Data {
@@ -64,12 +67,20 @@ pub fn path(config: &Config, method: Method, format: Output, label: Label) -> Pa
 /// Whether `file` has the name of an output of this run: a later run must not stack it.
 #[must_use]
 pub fn is_own(config: &Config, file: &Path) -> bool {
+    is_output(&config.out, config.name.as_deref(), file)
+}
+
+/// The same, for the folder `out` and the first part `name` of the outputs' names.
+pub(crate) fn is_output(out: &Path, prefix: Option<&str>, file: &Path) -> bool {
     let same = |a: Option<&Path>, b: &Path| {
         let a = a.filter(|a| !a.as_os_str().is_empty()).unwrap_or(Path::new("."));
         a.canonicalize().ok().zip(b.canonicalize().ok()).is_some_and(|(a, b)| a == b)
     };
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let prefix = config.name.as_ref().map_or(String::new(), |n| format!("{n}_"));
+    let prefix = prefix.map_or(String::new(), |n| format!("{n}_"));
+    if [crate::page::PICTURE, crate::page::PAGE].contains(&&*name) && same(file.parent(), out) {
+        return true;
+    }
     let Some(rest) = name.strip_prefix(&prefix) else { return false };
     let counter = |s: &str| s.strip_prefix('_').is_some_and(|d| d.bytes().all(|b| b.is_ascii_digit()));
     // A finished stack's number.
@@ -81,7 +92,7 @@ pub fn is_own(config: &Config, file: &Path) -> bool {
     let ours = names.map(unnumbered).any(|rest| {
         Output::ALL.iter().any(|(_, f)| rest == f.suffix()) || rest.strip_suffix(".png").is_some_and(counter)
     });
-    ours && same(file.parent(), &config.out)
+    ours && same(file.parent(), out)
 }
 
 /// Writes every output, of a finished stack under its `number`; returns their paths.
@@ -94,11 +105,12 @@ pub fn write_all<B: Backend>(
     subject: &Subject,
     number: Option<usize>,
 ) -> Result<Vec<PathBuf>> {
-    let mut jobs: Vec<(Method, Output)> = Vec::new();
-    for &m in &subject.methods {
-        jobs.extend(config.formats.iter().map(|&f| (m, f)));
-    }
-    publish(engine, config, subject, &jobs, Label { stack: number, count: None })
+    publish(engine, config, subject, &all(config, subject), Label { stack: number, count: None })
+}
+
+/// Every output of a stack.
+pub(crate) fn all(config: &Config, subject: &Subject) -> Vec<(Method, Output)> {
+    subject.methods.iter().flat_map(|&m| config.formats.iter().map(move |&f| (m, f))).collect()
 }
 
 /// Writes the 8-bit picture of every rule, on the way.
@@ -123,9 +135,6 @@ fn publish<B: Backend>(
     jobs: &[(Method, Output)],
     label: Label,
 ) -> Result<Vec<PathBuf>> {
-    let shape = engine.setup.shape;
-    let size = (shape.width, shape.height, shape.channels);
-    let orientation = subject.orientation;
     let mut paths = Vec::new();
     let mut first_error = None;
     std::thread::scope(|scope| -> Result<()> {
@@ -135,23 +144,15 @@ fn publish<B: Backend>(
             let (send, receive) = sync_channel::<Job>(0);
             senders.push(send);
             writers.push(scope.spawn(move || {
-                let results = receive.into_iter().map(|job| save(job, size, orientation));
+                let results = receive.into_iter().map(save);
                 results.filter_map(Result::err).collect::<Vec<Error>>()
             }));
         }
         for (k, &(method, format)) in jobs.iter().enumerate() {
-            let path = path(config, method, format, label);
-            let look = config.look(method, subject.linear);
-            let data = match format {
-                Output::Png => Data::Bytes(engine.picture(method, &look)?),
-                Output::Png16 => Data::Words(engine.picture16(method, &look)?),
-                Output::Tiff16 => Data::Words16(engine.picture16(method, &look)?),
-                Output::Tiff => Data::Floats(engine.linear(method)?),
-                Output::Fits => Data::Fits(engine.linear(method)?, subject.summary.cards(method)),
-            };
-            paths.push(path.clone());
+            let job = render(engine, config, subject, (method, format), label)?;
+            paths.push(job.path.clone());
             // Sending fails where the writer has died: its end is reported below.
-            let _ = senders[k % senders.len()].send(Job { path, data });
+            let _ = senders[k % senders.len()].send(job);
         }
         drop(senders);
         for writer in writers {
@@ -166,28 +167,80 @@ fn publish<B: Backend>(
     first_error.map_or(Ok(paths), Err)
 }
 
-fn save(job: Job, (w, h, c): (usize, usize, usize), orientation: Orientation) -> Result<()> {
-    match job.data {
-        Data::Bytes(words) => {
-            let bytes = &bytemuck::cast_slice::<u32, u8>(&words)[..w * h * c];
-            let (data, w, h) = turned(bytes, w, h, c, orientation);
-            io::write_png8(&job.path, w, h, c, &data)
-        }
-        Data::Words(data) => {
-            let (data, w, h) = turned(&data, w, h, c, orientation);
-            io::write_png16(&job.path, w, h, c, &data)
-        }
-        Data::Words16(data) => {
-            let (data, w, h) = turned(&data, w, h, c, orientation);
-            io::write_tiff_u16(&job.path, w, h, c, &data)
-        }
-        // Linear data stay in sensor coordinates, like everything that is computed with.
-        Data::Floats(data) => io::write_tiff_f32(&job.path, w, h, c, &data),
-        Data::Fits(data, cards) => io::write_fits(&job.path, w, h, c, &data, &cards),
+/// Reads one output from the device.
+///
+/// # Errors
+/// Where the device fails.
+pub(crate) fn render<B: Backend>(
+    engine: &mut Engine<B>,
+    config: &Config,
+    subject: &Subject,
+    (method, format): (Method, Output),
+    label: Label,
+) -> Result<Job> {
+    let shape = engine.setup.shape;
+    let look = config.look(method, subject.linear);
+    let data = match format {
+        Output::Png => Data::Bytes(engine.picture(method, &look)?),
+        Output::Png16 => Data::Words(engine.picture16(method, &look)?),
+        Output::Tiff16 => Data::Words16(engine.picture16(method, &look)?),
+        Output::Tiff => Data::Floats(engine.linear(method)?),
+        Output::Fits => Data::Fits(engine.linear(method)?, subject.summary.cards(method)),
+    };
+    Ok(Job {
+        path: path(config, method, format, label),
+        data,
+        size: (shape.width, shape.height, shape.channels),
+        orientation: subject.orientation,
+    })
+}
+
+/// An 8-bit picture whose samples, packed in words, are at hand.
+pub(crate) fn picture_of<B: Backend>(
+    engine: &Engine<B>,
+    config: &Config,
+    subject: &Subject,
+    (method, format): (Method, Output),
+    words: Vec<u32>,
+) -> Job {
+    let shape = engine.setup.shape;
+    Job {
+        path: path(config, method, format, Label::default()),
+        data: Data::Bytes(words),
+        size: (shape.width, shape.height, shape.channels),
+        orientation: subject.orientation,
     }
 }
 
-fn turned<T: Copy>(data: &[T], w: usize, h: usize, c: usize, o: Orientation) -> (Cow<'_, [T]>, usize, usize) {
+/// Turns, compresses and writes an output.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be written.
+pub(crate) fn save(job: Job) -> Result<()> {
+    let Job { path, data, size: (w, h, c), orientation } = job;
+    let path = &path;
+    match &data {
+        Data::Bytes(words) => {
+            let bytes = &bytemuck::cast_slice::<u32, u8>(words)[..w * h * c];
+            let (data, w, h) = turned(bytes, w, h, c, orientation);
+            io::write_png8(path, w, h, c, &data)
+        }
+        Data::Words(data) => {
+            let (data, w, h) = turned(data, w, h, c, orientation);
+            io::write_png16(path, w, h, c, &data)
+        }
+        Data::Words16(data) => {
+            let (data, w, h) = turned(data, w, h, c, orientation);
+            io::write_tiff_u16(path, w, h, c, &data)
+        }
+        // Linear data stay in sensor coordinates, like everything that is computed with.
+        Data::Floats(data) => io::write_tiff_f32(path, w, h, c, data),
+        Data::Fits(data, cards) => io::write_fits(path, w, h, c, data, cards),
+    }
+}
+
+/// Turns a picture upright.
+pub(crate) fn turned<T: Copy>(data: &[T], w: usize, h: usize, c: usize, o: Orientation) -> (Cow<'_, [T]>, usize, usize) {
     if !matches!(o.0, 2..=8) {
         return (Cow::Borrowed(data), w, h);
     }

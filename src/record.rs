@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::frame::Shape;
 use crate::kernels::accumulate::FAR;
 use crate::photometry::Tone;
+use crate::stack::Ledger;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -105,19 +106,10 @@ impl Journal {
         Ok(Journal { path, file: None, pending: String::new() })
     }
 
-    /// Adds the record of a stacked frame (`stacked`) or of a rejected one.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where the disk is full.
-    pub fn add(&mut self, record: &Value, stacked: bool) -> Result<()> {
-        self.pending.push_str(&format!("{record}\n"));
-        if stacked || self.file.is_some() { self.flush() } else { Ok(()) }
-    }
-
     /// Writes what has been held back.
     ///
     /// # Errors
-    /// As [`Journal::add`].
+    /// [`Error::Io`] where the disk is full.
     pub fn flush(&mut self) -> Result<()> {
         let lines = std::mem::take(&mut self.pending);
         let written = match &mut self.file {
@@ -129,6 +121,13 @@ impl Journal {
             }),
         };
         written.map_err(|e| Error::io("cannot write the frame records", &self.path, e))
+    }
+}
+
+impl Ledger for Journal {
+    fn add(&mut self, record: &Value, stacked: bool, _counts: bool) -> Result<()> {
+        self.pending.push_str(&format!("{record}\n"));
+        if stacked || self.file.is_some() { self.flush() } else { Ok(()) }
     }
 }
 

@@ -17,6 +17,10 @@ pub struct Report {
     pub stacked: usize,
     /// Frames rejected so far.
     pub rejected: usize,
+    /// Why the last frame was rejected, if it was.
+    pub last_reason: Option<String>,
+    /// Frames are counted, nothing is said of them.
+    pub quiet: bool,
 }
 
 impl Report {
@@ -36,7 +40,22 @@ impl Report {
             }
             bar
         });
-        Report { json, bar, total, start: Instant::now(), stacked: 0, rejected: 0 }
+        Report {
+            json,
+            bar,
+            total,
+            start: Instant::now(),
+            stacked: 0,
+            rejected: 0,
+            last_reason: None,
+            quiet: false,
+        }
+    }
+
+    /// For frames of which nobody knows how many there will be: no bar.
+    #[must_use]
+    pub fn live(json: bool) -> Report {
+        Report { bar: None, ..Report::new(0, json) }
     }
 
     /// A JSON event, if that is how the run reports. A closed pipe is no reason to lose the night.
@@ -44,6 +63,7 @@ impl Report {
         if self.json {
             fields["event"] = json!(name);
             fields["seconds"] = json!(self.start.elapsed().as_secs_f64());
+            fields["time"] = json!(crate::session::clock());
             let _ = writeln!(std::io::stdout(), "{fields}");
         }
     }
@@ -74,12 +94,15 @@ impl Report {
     /// A frame was stacked.
     pub fn stacked(&mut self, file: &Path, record: &Value) {
         self.stacked += 1;
+        self.last_reason = None;
+        if self.quiet {
+            return;
+        }
         self.event("stacked", json!({ "frame": record }));
         let shift = &record["shift_px"];
         let text = format!(
-            "{:>4}/{}  {}  stacked  shift {:+.2} {:+.2} px  rotation {:+.4} deg  correlation {:.3}",
-            self.stacked + self.rejected,
-            self.total,
+            "{}  {}  stacked  shift {:+.2} {:+.2} px  rotation {:+.4} deg  correlation {:.3}",
+            self.count(),
             name(file),
             shift[0].as_f64().unwrap_or(0.0),
             shift[1].as_f64().unwrap_or(0.0),
@@ -92,13 +115,16 @@ impl Report {
     /// A frame was rejected.
     pub fn rejected(&mut self, file: &Path, record: &Value) {
         self.rejected += 1;
+        self.last_reason = record["reason"].as_str().map(ToOwned::to_owned);
+        if self.quiet {
+            return;
+        }
         self.event("rejected", json!({ "frame": record }));
         let reason = record["reason"].as_str().unwrap_or_default();
         if let Some(bar) = &self.bar {
             bar.println(format!("{}: rejected: {reason}", name(file)));
         }
-        let text =
-            format!("{:>4}/{}  {}  rejected: {reason}", self.stacked + self.rejected, self.total, name(file));
+        let text = format!("{}  {}  rejected: {reason}", self.count(), name(file));
         self.step(&text);
     }
 
@@ -109,6 +135,12 @@ impl Report {
         if let Some(bar) = &self.bar {
             bar.set_position((self.stacked + self.rejected) as u64);
         }
+    }
+
+    /// Which frame this is, of how many.
+    fn count(&self) -> String {
+        let count = self.stacked + self.rejected;
+        if self.total > 0 { format!("{count:>4}/{}", self.total) } else { format!("{count:>4}") }
     }
 
     fn step(&self, text: &str) {
@@ -173,7 +205,7 @@ fn name(path: &Path) -> String {
 }
 
 /// Text for a terminal: a file's name may hold line breaks and worse.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::decode::{self, Decoder, threads};
 use crate::engine::{Engine, Refused, Setup};
 use crate::error::{Error, Result};
-use crate::frame::Frame;
+use crate::frame::SampleType;
 use crate::inputs;
 use crate::judge::{Judge, OnChange};
 use crate::master::{Masters, Plan};
@@ -23,50 +23,63 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+mod first;
 mod frames;
 
+pub(crate) use first::First;
+
+/// Where decisions are written down.
+pub(crate) trait Ledger {
+    /// A frame was decided: its `record`. `stacked`: it is in the stack. `counts`: deciding it changed what becomes of
+    /// later frames, if only by being looked at.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the disk is full.
+    fn add(&mut self, record: &Value, stacked: bool, counts: bool) -> Result<()>;
+}
+
 /// A run under way.
-struct Run<'a, B: Backend> {
+pub(crate) struct Run<'a, B: Backend, L: Ledger> {
     config: &'a Config,
-    report: Report,
-    journal: Journal,
+    pub(crate) report: Report,
+    pub(crate) ledger: L,
     /// Number of the stack that is being made, from 1.
-    number: usize,
+    pub(crate) number: usize,
     /// Files that are decided again.
-    again: VecDeque<PathBuf>,
+    pub(crate) again: VecDeque<PathBuf>,
     /// A buffer to decode them into.
     spare: Vec<u32>,
     /// Pictures of finished stacks.
-    kept: Vec<PathBuf>,
+    pub(crate) kept: Vec<PathBuf>,
     /// A finished stack could not be written: the one at hand goes on to the end.
-    stuck: bool,
+    pub(crate) stuck: bool,
     stop: &'a AtomicBool,
     /// From the first stacked frame's pixels to those that given poses refer to, and the stack that those belong to.
-    base: Option<Placed>,
-    backend: Option<B>,
+    pub(crate) base: Option<Placed>,
+    pub(crate) backend: Option<B>,
     masters: Masters,
     /// Why the masters do not fit the first frame, which may be a stray one.
     misfit: Option<Error>,
     /// Where the masters come from: see [`calibration::Built`].
     sources: Vec<(Kind, PathBuf, usize)>,
-    night: Option<Night<B>>,
+    pub(crate) night: Option<Night<B>>,
     /// The first output on the way that could not be written: the run goes on, its exit code tells.
-    failed: Option<Error>,
-    timings: Timings,
+    pub(crate) failed: Option<Error>,
+    pub(crate) timings: Timings,
 }
 
 /// What exists from the first good frame on.
-struct Night<B: Backend> {
-    engine: Engine<B>,
-    /// Whether its frames' rows are stored from the bottom up.
-    bottom_up: bool,
+pub(crate) struct Night<B: Backend> {
+    pub(crate) engine: Engine<B>,
+    /// What the first frame settled.
+    pub(crate) first: First,
     /// What is said and shown of the stack.
-    subject: Subject,
+    pub(crate) subject: Subject,
     /// The first stacked frame; the first frame until one is stacked.
-    reference: PathBuf,
-    judge: Judge,
+    pub(crate) reference: PathBuf,
+    pub(crate) judge: Judge,
     /// Files that were stacked, as long as the stack is young.
-    young: Vec<PathBuf>,
+    pub(crate) young: Vec<PathBuf>,
 }
 
 /// Stacks what `config` says on `backend` (chosen for the reason `why`), until the frames end or `stop` is set; then
@@ -83,29 +96,8 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
     inputs::pass_twins(&report, twins);
     report.line(&format!("backend: {}: {why}", backend.describe()));
     report.event("start", json!({ "frames": lights.len(), "backend": backend.describe(), "why": why }));
-    let mut timings = Timings::default();
-    let calibration::Built { masters, sources, buffers } =
-        timings.host("masters", || calibration::masters(config, &report, stop))?;
-    let journal = Journal::new(&config.out)?;
-    let mut run = Run {
-        config,
-        report,
-        stop,
-        journal,
-        number: 1,
-        again: VecDeque::new(),
-        spare: Vec::new(),
-        kept: Vec::new(),
-        stuck: false,
-        base: None,
-        backend: Some(backend),
-        masters,
-        misfit: None,
-        sources,
-        night: None,
-        failed: None,
-        timings,
-    };
+    let mut run = Run::new(config, report, Journal::new(&config.out)?, backend, stop);
+    let buffers = run.masters()?;
     let mut decoder = Decoder::new(lights, threads(), buffers, config.wish.of(Kind::Light));
     // What is decided again may have been stacked before: it is not lost to Ctrl-C.
     while !stop.load(Ordering::Relaxed) || !run.again.is_empty() {
@@ -126,12 +118,49 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
     run.finish(stop.load(Ordering::Relaxed))
 }
 
-impl<B: Backend> Run<'_, B> {
-    /// Allocates everything, now that the frames' shape is known.
-    fn begin(&mut self, first: &Frame) -> Result<Night<B>> {
+impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
+    /// A run that has not begun; its masters are still to be read.
+    pub(crate) fn new(config: &'a Config, report: Report, ledger: L, backend: B, stop: &'a AtomicBool) -> Self {
+        Run {
+            config,
+            report,
+            ledger,
+            number: 1,
+            again: VecDeque::new(),
+            spare: Vec::new(),
+            kept: Vec::new(),
+            stuck: false,
+            stop,
+            base: None,
+            backend: Some(backend),
+            masters: Masters::default(),
+            misfit: None,
+            sources: Vec::new(),
+            night: None,
+            failed: None,
+            timings: Timings::default(),
+        }
+    }
+
+    /// The backend, in words.
+    pub(crate) fn describe(&self) -> String {
+        let waiting = self.backend.as_ref().map(Backend::describe);
+        waiting.or_else(|| self.night.as_ref().map(|n| n.engine.backend.describe())).unwrap_or_default()
+    }
+
+    /// Reads or builds the masters; returns buffers to decode the lights into.
+    pub(crate) fn masters(&mut self) -> Result<Vec<Vec<u32>>> {
+        let (config, report, stop) = (self.config, &self.report, self.stop);
+        let built = self.timings.host("masters", || calibration::masters(config, report, stop))?;
+        (self.masters, self.sources) = (built.masters, built.sources);
+        Ok(built.buffers)
+    }
+
+    /// Allocates everything, now that the frames' shape is known; with the rules of `methods`, where they are settled.
+    pub(crate) fn begin(&mut self, first: First, methods: Option<&[Method]>) -> Result<Night<B>> {
         let config = self.config;
-        let white = first.white();
-        let plan = self.plan(first, white)?;
+        let white = first.white;
+        let plan = self.plan(&first)?;
         let canvas = plan.canvas;
         let linear = first.sensor.linear;
         let wishes = &config.calibration.wishes;
@@ -160,9 +189,10 @@ impl<B: Backend> Run<'_, B> {
         let held = (threads() as u64 + 1) * first.shape.bytes() as u64;
         let need = Engine::<B>::bytes(&setup(Method::SIX), &plan) + held;
         let free = backend.free_memory();
-        let methods = match &config.methods {
-            Some(methods) => methods.clone(),
-            None if linear => vec![Method::Mean],
+        let methods = match methods.or(config.methods.as_deref()) {
+            Some(methods) => methods.to_vec(),
+            None if linear || config.live && first.shape.sample != SampleType::U8 => vec![Method::Mean],
+            None if config.live => vec![Method::AddComp],
             None if free.is_some_and(|free| need > free) => {
                 self.alone(&format!("need {} MB of {} MB", mb(need), mb(free.unwrap_or(0))));
                 vec![Method::AddComp]
@@ -182,20 +212,20 @@ impl<B: Backend> Run<'_, B> {
         let judge = Judge::new(config.rules, (canvas.width, canvas.height), f64::from(white));
         Ok(Night {
             engine,
-            bottom_up: first.sensor.bottom_up,
             subject: Subject { methods, orientation: first.tags.orientation, linear, summary },
             reference: first.path.clone(),
+            first,
             judge,
             young: Vec::new(),
         })
     }
 
     /// How lights like `first` are calibrated. The masters are used up, unless they do not fit.
-    fn plan(&mut self, first: &Frame, white: f32) -> Result<Plan> {
+    fn plan(&mut self, first: &First) -> Result<Plan> {
         calibration::check(&self.masters, first)?;
         let settled = calibration::settle(&mut self.masters, first);
         let wishes = &self.config.calibration.wishes;
-        let plan = Plan::new((first.shape, &first.sensor), white, &self.masters, wishes)?;
+        let plan = Plan::new((first.shape, &first.sensor), first.white, &self.masters, wishes)?;
         let canvas = (plan.canvas.width, plan.canvas.height);
         if let Some((w, h)) = self.config.poses.as_ref().and_then(Poses::canvas).filter(|own| *own != canvas)
         {
@@ -228,12 +258,14 @@ impl<B: Backend> Run<'_, B> {
     fn alone(&self, why: &str) {
         self.report.warn(&format!("the six rules {why}: stacking addcomp alone: name others with --method"));
     }
+}
 
+impl<B: Backend> Run<'_, B, Journal> {
     /// Writes the outputs and says what was done.
     fn finish(mut self, stopped: bool) -> Result<()> {
         let (stacked, rejected) = (self.report.stacked, self.report.rejected);
         // Stopped before anything was decided, nothing is taken away from an older run either.
-        let flushed = if stacked + rejected > 0 { self.journal.flush() } else { Ok(()) };
+        let flushed = if stacked + rejected > 0 { self.ledger.flush() } else { Ok(()) };
         self.outlive(flushed)?;
         let (config, report) = (self.config, &self.report);
         let night = self.night.as_mut().filter(|n| n.engine.stacked() > 0);
@@ -306,7 +338,8 @@ fn elapsed(before: &Timings, after: &Timings) -> Map<String, Value> {
         .collect()
 }
 
-fn spans(all: &Timings) -> Value {
+/// The timing table as an event.
+pub(crate) fn spans(all: &Timings) -> Value {
     let rows: Vec<_> = all
         .spans()
         .iter()

@@ -167,7 +167,7 @@ fn known() -> String {
 }
 
 /// The whole file; not a pipe, which may never end, nor a folder.
-fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
+pub(crate) fn bytes_of(path: &Path) -> std::io::Result<Vec<u8>> {
     let about = std::fs::metadata(path)?;
     if !about.is_file() {
         return Err(std::io::Error::other("not a regular file"));

@@ -1,11 +1,10 @@
 //! One frame after another: examined, judged, stacked or rejected; new stacks and replaced references.
 
-use super::{Night, Run, elapsed, reason};
+use super::{First, Ledger, Night, Run, elapsed, reason};
 use crate::align::grade::Grade;
 use crate::align::motion::{IDENTITY, Mat3, compose, inverse};
 use crate::align::{Glimpse, Pose};
 use crate::backend::Backend;
-use crate::calibration;
 use crate::engine::Examined;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Shape};
@@ -48,13 +47,13 @@ impl Seen<'_> {
     }
 }
 
-impl<B: Backend> Run<'_, B> {
+impl<B: Backend, L: Ledger> Run<'_, B, L> {
     /// Takes one decoded frame; gives a buffer back.
-    pub(super) fn frame(&mut self, path: &Path, frame: Result<Frame>) -> Result<Vec<u32>> {
+    pub(crate) fn frame(&mut self, path: &Path, frame: Result<Frame>) -> Result<Vec<u32>> {
         let frame = match frame {
             Ok(frame) => frame,
             Err(e) => {
-                self.refuse(path, &reason(&e, path))?;
+                self.refuse(path, &reason(&e, path), false)?;
                 return Ok(Vec::new());
             }
         };
@@ -69,31 +68,32 @@ impl<B: Backend> Run<'_, B> {
         if self.night.as_ref().is_some_and(|n| unbound(n) && n.engine.setup.frame != frame.shape) {
             // What came before was no reference: its size binds nobody.
             self.backend = self.night.take().map(|n| n.engine.into_backend());
-            self.masters = calibration::masters(self.config, &self.report, self.stop)?.masters;
+            self.masters()?;
             // Stopped on the way there are no masters: without them it would be another picture.
             if self.stop.load(Ordering::Relaxed) || !self.try_begin(path, &frame)? {
                 return Ok(frame.words);
             }
         }
         let Some(night) = &mut self.night else { return Ok(frame.words) };
-        if frame.sensor.bottom_up != night.bottom_up {
+        if frame.sensor.bottom_up != night.first.sensor.bottom_up {
             self.refuse(
                 path,
                 "its rows are stored the other way up (ROWORDER) than those of the first frame",
+                false,
             )?;
             return Ok(frame.words);
         }
         let expected = night.engine.setup.frame;
         if frame.shape != expected {
             let why = format!("expected {expected} as the first frame, got {}", frame.shape);
-            self.refuse(path, &why)?;
+            self.refuse(path, &why, false)?;
             return Ok(frame.words);
         }
         let canvas = night.engine.setup.shape;
         let given = match self.given(path, &canvas) {
             Ok(given) => given,
             Err(why) => {
-                self.refuse(path, &why)?;
+                self.refuse(path, &why, false)?;
                 return Ok(frame.words);
             }
         };
@@ -108,14 +108,14 @@ impl<B: Backend> Run<'_, B> {
     /// Begins the night with `frame`. Masters that do not fit it are an error, but for one stray frame, which is rejected:
     /// then false.
     fn try_begin(&mut self, path: &Path, frame: &Frame) -> Result<bool> {
-        match self.begin(frame) {
+        match self.begin(First::of(frame), None) {
             Ok(night) => {
                 self.night = Some(night);
                 self.misfit = None;
                 Ok(true)
             }
             Err(e @ Error::Usage(_)) if self.misfit.is_none() => {
-                self.refuse(path, &e.to_string())?;
+                self.refuse(path, &e.to_string(), true)?;
                 self.misfit = Some(e);
                 Ok(false)
             }
@@ -227,7 +227,7 @@ impl<B: Backend> Run<'_, B> {
         let Some(night) = &mut self.night else { return Ok(()) };
         let path = about.file;
         let record = record::stacked(about, &night.reference, pose, &night.engine.setup.shape, tones);
-        let mut written = self.journal.add(&record, true);
+        let mut written = self.ledger.add(&record, true, true);
         self.report.stacked(path, &record);
         if self.config.debug_frames {
             let label = Label {
@@ -243,17 +243,17 @@ impl<B: Backend> Run<'_, B> {
     /// Rejects a frame that was examined.
     fn reject(&mut self, seen: &Seen, why: &str) -> Result<()> {
         let record = record::rejected(self.about(seen), why);
-        self.rejected(seen.path, &record)
+        self.rejected(seen.path, &record, true)
     }
 
-    /// Rejects a file that is no frame of this stack.
-    fn refuse(&mut self, path: &Path, why: &str) -> Result<()> {
+    /// Rejects a file that is no frame of this stack. `counts`: see [`Ledger::add`].
+    pub(crate) fn refuse(&mut self, path: &Path, why: &str, counts: bool) -> Result<()> {
         let about = About { file: path, stack: self.number, grade: None, elapsed: Map::new() };
-        self.rejected(path, &record::rejected(about, why))
+        self.rejected(path, &record::rejected(about, why), counts)
     }
 
-    fn rejected(&mut self, path: &Path, record: &Value) -> Result<()> {
-        let written = self.journal.add(record, false);
+    fn rejected(&mut self, path: &Path, record: &Value, counts: bool) -> Result<()> {
+        let written = self.ledger.add(record, false, counts);
         self.report.rejected(path, record);
         self.outlive(written)
     }
@@ -318,7 +318,7 @@ impl<B: Backend> Run<'_, B> {
 
     /// Writes the finished stack under its number; the next one begins empty. False where it could not be written: then
     /// it goes on, for nothing that is stacked may be lost.
-    fn finish_stack(&mut self, why: &str) -> Result<bool> {
+    pub(crate) fn finish_stack(&mut self, why: &str) -> Result<bool> {
         let Some(night) = self.night.as_mut().filter(|_| !self.stuck) else { return Ok(false) };
         let label = Some(self.number);
         let written = self
@@ -359,7 +359,7 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// A disk that is full or gone does not end the night: one warning, and the stack goes on. A failing device does.
-    pub(super) fn outlive(&mut self, written: Result<()>) -> Result<()> {
+    pub(crate) fn outlive(&mut self, written: Result<()>) -> Result<()> {
         match written {
             Err(e @ Error::Io { .. }) => {
                 if self.failed.is_none() {

@@ -1,0 +1,69 @@
+//! Live stacking: a hot folder, or frames handed over, become a stack that survives the night.
+//!
+//! A session lives in `OUT/session/`. Its journal says what was decided, its checkpoints hold the stack as it was after
+//! an entry of the journal; files after that are read again when it is taken up. One thread decides; others watch the
+//! folder, decode ahead, and write pictures, and tell it through one channel.
+
+use crate::backend::Backend;
+use crate::config::live::{Live, settings};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::signals::Signals;
+use crate::watch::News;
+use live::Session;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+mod arrivals;
+mod book;
+mod decide;
+mod inbox;
+mod journal;
+mod live;
+mod lock;
+mod plan;
+mod publish;
+mod pump;
+mod readers;
+mod resume;
+mod saved;
+mod settings;
+mod status;
+
+pub use plan::{Plan, Start};
+pub use status::print as status;
+
+/// Name of the session's folder in the folder of outputs.
+const FOLDER: &str = "session";
+
+/// The session's folder for the output folder `out`.
+#[must_use]
+pub fn folder(out: &Path) -> PathBuf {
+    out.join(FOLDER)
+}
+
+/// What the deciding thread is told.
+pub(crate) enum Wake {
+    /// Of the folder.
+    News(News),
+    /// A file was read.
+    Read(readers::Read),
+    /// Outputs were written, or not.
+    Published(publish::Done),
+}
+
+/// Seconds since 1970 by the wall clock, for people and other programs: nothing is decided by it.
+pub(crate) fn clock() -> f64 {
+    /// A millisecond is enough for a reader.
+    const STEPS: f64 = 1e3;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+    (since * STEPS).round() / STEPS
+}
+
+/// Runs a session on `backend`, chosen for the reason `why`, until it has all it waits for or `signals` end it.
+///
+/// # Errors
+/// The first that ends it; what was stacked is on the disk and can be taken up again.
+pub fn run<B: Backend>(plan: &Plan, backend: B, why: &str, signals: &Signals) -> Result<()> {
+    Session::open(plan, backend, why, signals)?.run()
+}

@@ -1,0 +1,285 @@
+//! From a command line to a session that this program holds.
+
+use super::journal::{self, Entry, Journal};
+use super::lock::{Holder, Lock};
+use super::settings::{self as own, Settings};
+use super::{Error, Live, Result, inbox, settings};
+use crate::cli::live::{AddArgs, WatchArgs};
+use crate::cli::{Cli, Command};
+use crate::config::Config;
+use crate::{checkpoint, io, outputs};
+use clap::Parser;
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Who adds files waits so long for another that does.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+/// A holder that has not said who it is yet is given so long.
+const NAMELESS: Duration = Duration::from_secs(2);
+
+/// A session that this program holds.
+pub struct Plan {
+    /// How frames are stacked.
+    pub config: Config,
+    pub(crate) live: Live,
+    /// What began the session: arguments, and the folder they were given in.
+    pub(crate) about: Value,
+    pub(crate) settings: Settings,
+    /// Only what is handed over is stacked, then it ends.
+    pub(crate) once: bool,
+    /// Whether the first backend has been tried: the next one goes on, whatever `--fresh` says.
+    pub(crate) begun: Cell<bool>,
+    _lock: Lock,
+}
+
+/// What `add` comes to.
+pub enum Start {
+    /// This program stacks the files.
+    Run(Box<Plan>),
+    /// Another one does, as this line says.
+    Handed(String),
+}
+
+impl Plan {
+    /// For `watch`, given as `command` (the arguments after the program's name) in the folder `cwd`.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] where another program holds the session, or where its settings differ; those of wrong usage;
+    /// [`Error::NoFolder`] where the input folder does not exist.
+    pub fn watch(args: WatchArgs, command: &[String], cwd: &Path) -> Result<Plan> {
+        let (config, live) = settings(args, cwd)?;
+        if let Some(folder) = live.folder.as_ref().filter(|f| !f.is_dir()) {
+            return Err(Error::NoFolder { what: "input", path: folder.clone() });
+        }
+        let folder = create(&config.out)?;
+        let lock = Lock::take(&folder, "watch")?.map_err(|holder| in_use(&holder, &folder))?;
+        Plan::new(config, live, command, cwd, lock, false)
+    }
+
+    /// For `add`: hands the files to whoever holds the session, or takes it.
+    ///
+    /// # Errors
+    /// [`Error::NoSession`] where there is none and one is asked for; as [`Plan::watch`].
+    pub fn add(args: AddArgs, command: &[String], cwd: &Path) -> Result<Start> {
+        let out = cwd.join(&args.session);
+        let folder = super::folder(&out);
+        if args.reload && !folder.join(journal::NAME).exists() {
+            return Err(Error::NoSession {
+                what: "no session to go on with: begin one with watch, or with -reload NO".into(),
+                path: out,
+            });
+        }
+        let files = files(&args, &out, cwd)?;
+        create(&out)?;
+        let request = inbox::put(&folder, &files)?;
+        let lock = match acquire(&folder, &request)? {
+            Ok(lock) => lock,
+            Err(line) => return Ok(Start::Handed(line)),
+        };
+        let (mut config, mut live, command, origin) = reopened(&args, &folder, &out, command, cwd)?;
+        config.json = args.flags.json;
+        config.timings = args.flags.timings;
+        (live.folder, live.fresh, live.max_frames) = (None, false, None);
+        Plan::new(config, live, &command, &origin, lock, true).map(|plan| Start::Run(Box::new(plan)))
+    }
+
+    fn new(
+        config: Config,
+        live: Live,
+        command: &[String],
+        cwd: &Path,
+        lock: Lock,
+        once: bool,
+    ) -> Result<Plan> {
+        let settings = own::of(&config)?;
+        let about = json!({
+            "version": journal::VERSION,
+            "id": format!("{:x}-{:x}", (super::clock() * 1e3) as u64, std::process::id()),
+            "started": super::clock(),
+            "program": crate::summary::software(),
+            "command": command,
+            "cwd": cwd.to_string_lossy(),
+            "settings": settings,
+        });
+        let plan = Plan { config, live, about, settings, once, begun: Cell::new(false), _lock: lock };
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// Refuses a session that was begun with other settings.
+    fn check(&self) -> Result<()> {
+        let folder = super::folder(&self.config.out);
+        if self.live.fresh {
+            return Ok(());
+        }
+        let entries = journal::valid(Journal::open(&folder)?.entries);
+        let Some(about) = entries.iter().find_map(|(_, e)| match e {
+            Entry::Session(about) => Some(about),
+            _ => None,
+        }) else {
+            return Ok(());
+        };
+        let wrong = |what: String| Error::InUse { what, path: folder.clone() };
+        if about["version"].as_u64() > Some(journal::VERSION) {
+            return Err(wrong("the session is of a newer livestack: use that, or begin anew with --fresh".into()));
+        }
+        let session: Settings = serde_json::from_value(about["settings"].clone()).unwrap_or_default();
+        let usual = entries.iter().rev().find_map(|(_, e)| match e {
+            Entry::Begun(about) => about["usual"].as_str(),
+            _ => None,
+        });
+        let differences = own::differences(&session, &self.settings, usual);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let what = format!(
+            "the session was begun with other settings: {}: use its own, or begin anew with --fresh",
+            differences.join("; ")
+        );
+        Err(wrong(what))
+    }
+
+    /// Puts what an older session left aside, once: its journal stays under a number, its checkpoints go.
+    pub(crate) fn clear(&self) -> Result<()> {
+        let folder = super::folder(&self.config.out);
+        if !self.live.fresh || self.begun.replace(true) {
+            return Ok(());
+        }
+        let path = folder.join(journal::NAME);
+        if path.exists() {
+            let free = (1..).map(|k| folder.join(format!("journal-{k}.jsonl"))).find(|p| !p.exists());
+            if let Some(aside) = free {
+                let cannot = |e| Error::io("cannot put the older journal aside", &path, e);
+                std::fs::rename(&path, aside).map_err(cannot)?;
+            }
+        }
+        for name in checkpoint::NAMES {
+            let _ = std::fs::remove_file(folder.join(name));
+        }
+        Ok(())
+    }
+}
+
+fn create(out: &Path) -> Result<PathBuf> {
+    let folder = super::folder(out);
+    std::fs::create_dir_all(&folder)
+        .map_err(|e| Error::io("cannot create the folder of the session", &folder, e))?;
+    Ok(folder)
+}
+
+fn in_use(holder: &Holder, folder: &Path) -> Error {
+    Error::InUse {
+        what: format!("the session is in use by {holder}: stop it first, or choose another --out"),
+        path: folder.to_owned(),
+    }
+}
+
+/// The lock, or a line about who takes the files of `request`.
+fn acquire(folder: &Path, request: &Path) -> Result<std::result::Result<Lock, String>> {
+    let start = Instant::now();
+    loop {
+        let holder = match Lock::take(folder, "add")? {
+            Ok(lock) => return Ok(Ok(lock)),
+            Err(holder) => holder,
+        };
+        let watched = holder.what == "watch" || holder.what.is_empty() && start.elapsed() > NAMELESS;
+        if watched || !request.exists() || start.elapsed() > PATIENCE {
+            return Ok(Err(format!("handed to {holder}")));
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// The files that `add` is about, with whole paths.
+fn files(args: &AddArgs, out: &Path, cwd: &Path) -> Result<Vec<PathBuf>> {
+    let Some(newest) = &args.newest else {
+        if args.files.is_empty() {
+            return Err(Error::Usage("no frame given: name one or more files to add".into()));
+        }
+        return Ok(args.files.iter().map(|file| cwd.join(file)).collect());
+    };
+    let dir = cwd.join(newest);
+    if !dir.is_dir() {
+        return Err(Error::NoFolder { what: "input", path: dir });
+    }
+    let own = |path: &Path| outputs::is_output(out, args.flags.name.as_deref(), path);
+    let mut timed: Vec<_> = io::list_images(&dir)?
+        .images
+        .into_iter()
+        .filter(|path| !own(path))
+        .map(|path| (std::fs::metadata(&path).and_then(|m| m.modified()).ok(), path))
+        .collect();
+    // Listed by name already: files of one moment keep that order.
+    timed.sort_by(|a, b| a.0.cmp(&b.0));
+    let count = args.flags.last.max(1);
+    let skip = timed.len().saturating_sub(count);
+    let files: Vec<PathBuf> = timed.into_iter().skip(skip).map(|(_, path)| path).collect();
+    if files.is_empty() {
+        return Err(Error::NothingStacked(format!("no frames found to add: {}", dir.display())));
+    }
+    Ok(files)
+}
+
+/// Settings, the command that stands for them and where it was given: those of the session, where there is one, else the
+/// flags of `add` itself.
+fn reopened(
+    args: &AddArgs,
+    folder: &Path,
+    out: &Path,
+    command: &[String],
+    cwd: &Path,
+) -> Result<(Config, Live, Vec<String>, PathBuf)> {
+    let entries = journal::valid(Journal::open(folder)?.entries);
+    let about = entries.iter().find_map(|(_, e)| match e {
+        Entry::Session(about) => Some(about.clone()),
+        _ => None,
+    });
+    let own = || from(Command::Add(Box::new(args.clone())), out, cwd);
+    let Some(about) = about else {
+        let (config, live) = own()?;
+        return Ok((config, live, command.to_owned(), cwd.to_owned()));
+    };
+    let words: Vec<String> = serde_json::from_value(about["command"].clone()).unwrap_or_default();
+    let origin = PathBuf::from(about["cwd"].as_str().unwrap_or_default());
+    let broken = |e: String| Error::InUse {
+        what: format!("the session's own settings cannot be read: {e}: begin anew with --fresh"),
+        path: folder.to_owned(),
+    };
+    let argv = std::iter::once("livestack".to_owned()).chain(words.iter().cloned());
+    let cli = Cli::try_parse_from(argv).map_err(|e| broken(e.kind().to_string()))?;
+    let (config, live) = from(cli.command, out, &origin)?;
+    // Flags may be left out after the first call; given, they must be the session's.
+    let plain = Cli::try_parse_from(["livestack", "add", "frame"]).ok().map(|cli| match cli.command {
+        Command::Add(args) => format!("{:?}", quiet(&args)),
+        _ => String::new(),
+    });
+    if plain != Some(format!("{:?}", quiet(args))) {
+        let (config, live) = own()?;
+        return Ok((config, live, words, origin));
+    }
+    Ok((config, live, words, origin))
+}
+
+/// The flags of `add` that are about the stack.
+fn quiet(args: &AddArgs) -> crate::cli::StackFlags {
+    crate::cli::StackFlags { json: false, timings: false, last: 0, ..args.flags.clone() }
+}
+
+fn from(command: Command, out: &Path, cwd: &Path) -> Result<(Config, Live)> {
+    let args = match command {
+        Command::Watch(args) => WatchArgs { out: out.to_owned(), ..*args },
+        Command::Add(args) => {
+            let cli = Cli::try_parse_from(["livestack", "watch"]);
+            match cli.map(|cli| cli.command) {
+                Ok(Command::Watch(watch)) => WatchArgs { out: out.to_owned(), flags: args.flags, ..*watch },
+                _ => return Err(Error::Usage("add: its flags make no session".into())),
+            }
+        }
+        _ => return Err(Error::Usage("the session was begun by neither watch nor add".into())),
+    };
+    settings(args, cwd)
+}

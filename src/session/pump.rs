@@ -1,0 +1,445 @@
+//! What is due from time to time: publishing, checkpoints, the status, the word to the service manager.
+
+use super::inbox;
+use super::journal::Entry;
+use super::live::Session;
+use super::publish::{Batch, Done};
+use super::settings::names;
+use super::{Wake, clock, saved, status};
+use crate::backend::Backend;
+use crate::config::live::Every;
+use crate::error::{Error, Result};
+use crate::frame::SampleType;
+use crate::page::Shown;
+use crate::rules::Method;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// A checkpoint takes at most one part of so many of the time: 2 %.
+const SHARE: u32 = 50;
+/// What failed for want of disk is tried again after this.
+const RETRY: Duration = Duration::from_secs(5);
+/// Time between two states for other programs, at least.
+const STATUS: Duration = Duration::from_millis(500);
+/// Time between two looks for requests.
+const LOOK: Duration = Duration::from_millis(100);
+/// Frames that wait, and how long the first of them has, from where frames come faster than they are stacked.
+const BEHIND: usize = 3;
+const BEHIND_FOR: Duration = Duration::from_secs(5);
+/// Latencies that the median is of.
+const LATENCIES: usize = 100;
+
+/// When what was done last.
+pub(super) struct Pump {
+    /// Number of the journal's last entry that a checkpoint covers.
+    pub(super) saved: u64,
+    /// Files of frames that no checkpoint covers are going.
+    pub(super) hurry: bool,
+    /// Frames stacked since the outputs were written.
+    fresh: usize,
+    published: Option<Instant>,
+    publication: u64,
+    checkpoint: Instant,
+    checkpoint_spent: Duration,
+    /// Not before then, after failures.
+    checkpoint_from: Instant,
+    publish_from: Instant,
+    sync_from: Instant,
+    status: Option<Instant>,
+    looked: Option<Instant>,
+    /// When the newest stacked frame was complete.
+    newest: Option<Instant>,
+    latencies: VecDeque<Duration>,
+    /// What fails just now, in words.
+    troubles: BTreeMap<&'static str, String>,
+    behind: bool,
+    begun: bool,
+    last: Value,
+    last_rejection: Option<String>,
+    published_state: Value,
+    checkpoint_state: Value,
+}
+
+impl Pump {
+    pub(super) fn new() -> Pump {
+        let now = Instant::now();
+        Pump {
+            saved: 0,
+            hurry: false,
+            fresh: 0,
+            published: None,
+            publication: (clock() * 1e3) as u64,
+            checkpoint: now,
+            checkpoint_spent: Duration::ZERO,
+            checkpoint_from: now,
+            publish_from: now,
+            sync_from: now,
+            status: None,
+            looked: None,
+            newest: None,
+            latencies: VecDeque::new(),
+            troubles: BTreeMap::new(),
+            behind: false,
+            begun: false,
+            last: Value::Null,
+            last_rejection: None,
+            published_state: Value::Null,
+            checkpoint_state: Value::Null,
+        }
+    }
+
+    /// Whether it is time to look for requests.
+    pub(super) fn looks(&mut self) -> bool {
+        let due = self.looked.is_none_or(|at| at.elapsed() >= LOOK);
+        if due {
+            self.looked = Some(Instant::now());
+        }
+        due
+    }
+
+    /// A frame that was complete at `since` is being decided.
+    pub(super) fn newest(&mut self, since: Instant) {
+        self.newest = Some(self.newest.map_or(since, |old| old.max(since)));
+    }
+
+    fn due(&self, publish: Every) -> bool {
+        self.fresh > 0
+            && Instant::now() >= self.publish_from
+            && match publish {
+                Every::Frames(n) => self.fresh >= n,
+                Every::Time(t) => self.published.is_none_or(|at| at.elapsed() >= t),
+            }
+    }
+}
+
+impl<B: Backend> Session<'_, B> {
+    /// Does what is due.
+    pub(super) fn attend(&mut self) -> Result<()> {
+        self.service.alive();
+        let settled = self.replay.is_empty() && self.run.ledger.caught_up();
+        if settled && self.signals.restart.swap(false, Ordering::Relaxed) {
+            self.new_stack(None)?;
+        }
+        self.recover();
+        if !self.publisher.busy && self.pump.due(self.plan.live.publish) && settled {
+            self.publish(false)?;
+        }
+        if self.checkpoint_due() {
+            self.checkpoint()?;
+        }
+        self.tell_lag();
+        if self.pump.status.is_none_or(|at| at.elapsed() >= STATUS) {
+            self.write_status(if self.idle() { "waiting" } else { "stacking" });
+        }
+        Ok(())
+    }
+
+    /// A frame was decided.
+    pub(super) fn decided(&mut self) {
+        let Some(current) = &self.run.ledger.current else { return };
+        let name = current.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let stacked = self.run.ledger.known.get(&current.path).is_some_and(|k| k.stacked);
+        let reason = self.run.report.last_reason.take();
+        if stacked {
+            self.pump.fresh += 1;
+        } else if let Some(reason) = &reason {
+            self.pump.last_rejection = Some(format!("{name}: {reason}"));
+        }
+        let status = if stacked { "stacked" } else { "rejected" };
+        self.pump.last = json!({ "file": name, "status": status, "reason": reason, "time": clock() });
+        if !self.pump.begun
+            && let Some(night) = &self.run.night
+        {
+            self.pump.begun = true;
+            let linear = night.subject.linear || night.first.shape.sample != SampleType::U8;
+            let usual = if linear { Method::Mean } else { Method::AddComp };
+            let about = json!({ "usual": names(&[usual]), "methods": names(&night.subject.methods),
+                                "size": [night.first.shape.width, night.first.shape.height] });
+            if self.run.ledger.caught_up() {
+                let written = self.run.ledger.add_entry(&Entry::Begun(about));
+                self.disk("journal", written);
+            }
+        }
+    }
+
+    /// A begun night needs no second word about it.
+    pub(super) fn has_begun(&mut self) {
+        self.pump.begun = true;
+    }
+
+    /// One warning where the disk fails, one line when it works again.
+    pub(super) fn disk(&mut self, what: &'static str, result: Result<()>) {
+        match result {
+            Ok(()) => {
+                if self.pump.troubles.remove(what).is_some() {
+                    self.run.report.warn(&format!("the {what} is written again"));
+                }
+            }
+            Err(e) => {
+                if !self.pump.troubles.contains_key(what) {
+                    self.run.report.warn(&format!("{e}: stacking goes on, the {what} is written when it can be"));
+                }
+                self.pump.troubles.insert(what, e.to_string());
+            }
+        }
+    }
+
+    /// Tries again to write what could not be written.
+    fn recover(&mut self) {
+        if let Some(e) = self.run.failed.take() {
+            // It was said already.
+            self.pump.troubles.insert("journal", e.to_string());
+            self.pump.sync_from = Instant::now() + RETRY;
+        }
+        let waits = self.run.ledger.behind() || self.pump.troubles.contains_key("journal");
+        if waits && Instant::now() >= self.pump.sync_from {
+            let synced = self.run.ledger.sync();
+            self.pump.sync_from = Instant::now() + RETRY;
+            self.disk("journal", synced);
+            self.run.stuck = false;
+        }
+    }
+
+    fn shown(&mut self) -> Shown {
+        self.pump.publication += 1;
+        let report = &self.run.report;
+        let night = self.run.night.as_ref();
+        let summary = night.map(|n| &n.subject.summary);
+        let said = |v: &Value| {
+            let file = v["file"].as_str()?;
+            let why = v["reason"].as_str().map_or(String::new(), |why| format!(": {why}"));
+            Some(format!("{file} {}{why}", v["status"].as_str().unwrap_or_default()))
+        };
+        Shown {
+            stacked: night.map_or(0, |n| n.engine.stacked() as usize),
+            rejected: report.rejected,
+            exposure_s: summary.map_or(0.0, |s| s.exposure_s),
+            last: self.pump.last_rejection.as_ref().map(|r| format!("{r}")).or_else(|| said(&self.pump.last)),
+            target: summary.and_then(|s| s.reference.as_ref()).and_then(|(_, tags)| tags.object.clone()),
+            number: self.pump.publication,
+        }
+    }
+
+    /// Has the outputs written.
+    pub(super) fn publish(&mut self, last: bool) -> Result<()> {
+        let shown = self.shown();
+        let newest = self.pump.newest.take();
+        let Some(night) = self.run.night.as_mut().filter(|n| n.engine.stacked() > 0) else { return Ok(()) };
+        let batch =
+            Batch::render(&mut night.engine, &self.plan.config, &night.subject, shown, newest, last)?;
+        self.pump.fresh = 0;
+        self.pump.published = Some(Instant::now());
+        self.publisher.give(batch);
+        Ok(())
+    }
+
+    /// Outputs were written, or not.
+    pub(super) fn published(&mut self, done: Done) {
+        self.publisher.busy = false;
+        let Done { written, stacked, latency, rendered, spent } = done;
+        self.run.timings.add("publish (thread)", false, spent, 0);
+        self.run.timings.add("render", false, rendered, 0);
+        let files = match written {
+            Err(e) => {
+                self.pump.fresh = self.pump.fresh.max(1);
+                self.pump.publish_from = Instant::now() + RETRY;
+                self.disk("picture", Err(e));
+                return;
+            }
+            Ok(files) => files,
+        };
+        self.disk("picture", Ok(()));
+        if let Some(latency) = latency {
+            self.pump.latencies.push_back(latency);
+            if self.pump.latencies.len() > LATENCIES {
+                self.pump.latencies.pop_front();
+            }
+        }
+        let ms = |d: Duration| (d.as_secs_f64() * 1e4).round() / 10.0;
+        let files: Vec<_> = files.iter().map(|p| p.to_string_lossy().into_owned()).collect();
+        self.pump.published_state = json!({ "time": clock(), "stacked": stacked });
+        self.run.report.event(
+            "published",
+            json!({ "stacked": stacked, "files": files, "latency_ms": latency.map(ms),
+                    "render_ms": ms(rendered), "write_ms": ms(spent) }),
+        );
+    }
+
+    /// The median time from a frame's completion to its picture, ms.
+    pub(super) fn latency(&self) -> Option<f64> {
+        let mut all: Vec<f64> = self.pump.latencies.iter().map(|d| d.as_secs_f64() * 1e3).collect();
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() / 2).copied()
+    }
+
+    fn checkpoint_due(&self) -> bool {
+        let p = &self.pump;
+        if self.run.night.is_none() || self.run.ledger.applied <= p.saved || Instant::now() < p.checkpoint_from
+        {
+            return false;
+        }
+        let (since, affordable) = (p.checkpoint.elapsed(), p.checkpoint_spent * SHARE);
+        let usual = self.plan.live.checkpoint.max(affordable);
+        // In a pause, if one comes soon.
+        since >= 2 * usual || since >= usual && self.idle() || p.hurry && since >= affordable
+    }
+
+    /// Saves the stack.
+    pub(super) fn checkpoint(&mut self) -> Result<()> {
+        let start = Instant::now();
+        let stored = saved::store(self);
+        self.pump.checkpoint = Instant::now();
+        let stored = match stored {
+            Err(e @ Error::Io { .. }) => {
+                self.pump.checkpoint_from = Instant::now() + RETRY;
+                Err(e)
+            }
+            Err(e) => return Err(e),
+            Ok(()) => {
+                let ms = (start.elapsed().as_secs_f64() * 1e3).round();
+                self.pump.checkpoint_spent = start.elapsed();
+                self.pump.saved = self.run.ledger.applied;
+                self.pump.hurry = false;
+                let (stacked, rejected) = (self.run.report.stacked, self.run.report.rejected);
+                self.pump.checkpoint_state = json!({ "time": clock(), "stacked": stacked });
+                self.run.report.event(
+                    "checkpoint",
+                    json!({ "stacked": stacked, "rejected": rejected, "ms": ms }),
+                );
+                Ok(())
+            }
+        };
+        self.run.timings.add("checkpoint", false, start.elapsed(), 0);
+        self.disk("checkpoint", stored);
+        Ok(())
+    }
+
+    /// A new stack, since the user asked for one: now, or then, as entry number `replayed` says.
+    pub(super) fn new_stack(&mut self, replayed: Option<u64>) -> Result<()> {
+        let any = self.run.night.as_ref().is_some_and(|n| n.engine.stacked() > 0);
+        if !any && replayed.is_none() {
+            self.run.report.warn("a new stack was asked for: there is none yet that could end");
+            return Ok(());
+        }
+        self.run.stuck = false;
+        if !any || !self.run.finish_stack("asked for")? {
+            return Ok(());
+        }
+        self.pump.fresh = 0;
+        match replayed {
+            Some(seq) => self.run.ledger.pass(seq),
+            None => {
+                let written = self.run.ledger.add_entry(&Entry::NewStack);
+                self.disk("journal", written);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says when frames come faster than they are stacked, and when no more.
+    fn tell_lag(&mut self) {
+        let (waiting, longest) = (self.arrivals.len(), self.arrivals.longest());
+        let behind = waiting >= BEHIND && longest >= BEHIND_FOR;
+        if behind && !self.pump.behind {
+            let seconds = (longest.as_secs_f64() * 10.0).round() / 10.0;
+            self.run.report.event("falling-behind", json!({ "waiting": waiting, "oldest_s": seconds }));
+            self.run.report.warn(&format!(
+                "frames come faster than they are stacked: {waiting} wait, the first for {seconds} s: all are stacked in \
+                 time, or take only the newest with --keep-up skip"
+            ));
+        }
+        self.pump.behind = behind || self.pump.behind && waiting > 1;
+    }
+
+    /// The state for other programs.
+    pub(super) fn write_status(&mut self, state: &str) {
+        self.pump.status = Some(Instant::now());
+        let report = &self.run.report;
+        let (stacked, rejected) = (report.stacked, report.rejected);
+        let waiting = self.arrivals.len() + self.tasks.len() + self.replay.len();
+        self.service.status(&format!("{stacked} stacked, {rejected} rejected, {waiting} waiting"));
+        let summary = self.run.night.as_ref().map(|n| &n.subject.summary);
+        let troubles: Vec<_> = self.pump.troubles.values().cloned().collect();
+        let all = json!({
+            "version": super::journal::VERSION,
+            "state": state,
+            "pid": std::process::id(),
+            "updated": clock(),
+            "folder": self.plan.live.folder.as_ref().map(|f| f.to_string_lossy()),
+            "out": self.plan.config.out.to_string_lossy(),
+            "backend": self.run.describe(),
+            "stacked": stacked,
+            "rejected": rejected,
+            "waiting": waiting,
+            "stack": self.run.number,
+            "in_stack": self.run.night.as_ref().map_or(0, |n| n.engine.stacked()),
+            "exposure_s": summary.map_or(0.0, |s| s.exposure_s),
+            "last": self.pump.last,
+            "last_rejection": self.pump.last_rejection,
+            "latency_ms": { "last": self.pump.latencies.back().map(|d| (d.as_secs_f64() * 1e3).round()),
+                            "median": self.latency().map(f64::round) },
+            "published": self.pump.published_state,
+            "checkpoint": self.pump.checkpoint_state,
+            "trouble": (!troubles.is_empty()).then(|| troubles.join("; ")),
+        });
+        // Nothing hangs on it: the next one follows at once.
+        let _ = status::write(&self.folder, &all);
+    }
+
+    /// Writes everything, and ends.
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.service.stopping("writing the outputs");
+        self.watcher = None;
+        self.wait_for_publisher();
+        let night = self.run.night.as_ref().is_some_and(|n| n.engine.stacked() > 0);
+        let mut failed = None;
+        if night {
+            self.publish(true)?;
+            self.wait_for_publisher();
+            failed = self.pump.troubles.get("picture").cloned();
+        }
+        if self.run.night.is_some() && (self.run.ledger.applied > self.pump.saved) {
+            self.checkpoint()?;
+            failed = failed.or_else(|| self.pump.troubles.get("checkpoint").cloned());
+        }
+        if let Err(e) = self.run.ledger.sync() {
+            failed = Some(e.to_string());
+        }
+        self.close_requests();
+        self.write_status("ended");
+        let (stacked, rejected) = (self.run.report.stacked, self.run.report.rejected);
+        let lag = self.latency().map_or(String::new(), |ms| {
+            format!("; from file to picture {ms:.0} ms (median)")
+        });
+        self.run.report.line(&format!("{stacked} stacked, {rejected} rejected{lag}"));
+        if !night {
+            self.run.report.line("nothing was stacked: no picture was written");
+        }
+        if self.plan.config.timings
+            && let Some(night) = self.run.night.as_mut()
+        {
+            let mut all = night.engine.timings();
+            all.merge(&self.run.timings);
+            self.run.report.event("timings", crate::stack::spans(&all));
+            self.run.report.line(&all.table((stacked + rejected) as u64));
+        }
+        self.run.report.event(
+            "done",
+            json!({ "stacked": stacked, "rejected": rejected, "waiting": inbox::look(&self.folder).len() }),
+        );
+        failed.map_or(Ok(()), |why| Err(Error::Output(why)))
+    }
+
+    fn wait_for_publisher(&mut self) {
+        while self.publisher.busy {
+            self.service.alive();
+            match self.wake.recv_timeout(Duration::from_millis(100)) {
+                Ok(Wake::Published(done)) => self.published(done),
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
+                _ => {}
+            }
+        }
+    }
+}

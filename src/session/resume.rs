@@ -1,0 +1,267 @@
+//! Taking up a session: its journal, the newest checkpoint that is whole, and what must be done again after it.
+
+use super::arrivals::Arrivals;
+use super::book::{self, Book};
+use super::journal::{self, Decision, Entry, Found, Journal};
+use super::live::{Session, Step};
+use super::plan::Plan;
+use super::publish::Publisher;
+use super::pump::Pump;
+use super::saved::{SECTION, Saved};
+use super::{Wake, folder};
+use crate::backend::Backend;
+use crate::checkpoint::{self, Reader};
+use crate::error::{Error, Result};
+use crate::judge::Judge;
+use crate::report::Report;
+use crate::service::Service;
+use crate::signals::Signals;
+use crate::stack::Run;
+use crate::watch::{Print, Setup, Watcher};
+use crate::outputs;
+use serde_json::json;
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+
+type Entries = Vec<(u64, Entry)>;
+
+impl<'a, B: Backend> Session<'a, B> {
+    /// Opens the session of `plan`, or begins one.
+    ///
+    /// # Errors
+    /// What makes a session impossible: a folder that cannot be written, masters that cannot be read.
+    pub(super) fn open(plan: &'a Plan, backend: B, why: &str, signals: &'a Signals) -> Result<Self> {
+        let config = &plan.config;
+        let folder = folder(&config.out);
+        plan.clear()?;
+        let report = Report::live(config.json);
+        report.event(
+            "start",
+            json!({ "version": journal::VERSION, "backend": backend.describe(), "why": why,
+                    "folder": plan.live.folder.as_ref().map(|f| f.to_string_lossy()),
+                    "out": config.out.to_string_lossy() }),
+        );
+        report.line(&format!("backend: {}: {why}", backend.describe()));
+        checkpoint::sweep(&folder)?;
+        let Found { journal, entries, damaged } = Journal::open(&folder)?;
+        if damaged > 0 {
+            report.warn(&format!("{damaged} lines of the journal cannot be read and are left out"));
+        }
+        let entries = journal::valid(entries);
+        let id = entries.iter().find_map(|(_, e)| match e {
+            Entry::Session(about) => about["id"].as_str().map(ToOwned::to_owned),
+            _ => None,
+        });
+        let book = Book::new(journal, &folder, book::frames_path(&config.out));
+        let mut run = Run::new(config, report, book, backend, &signals.stop);
+        let new = id.is_none();
+        let id = id.unwrap_or_else(|| plan.about["id"].as_str().unwrap_or_default().to_owned());
+        let known = known(&entries);
+        let (send, wake) = channel();
+        let watcher = watcher(plan, known, &send)?;
+        let free = run.masters()?;
+        if new {
+            let written = run.ledger.add_entry(&Entry::Session(plan.about.clone()));
+            run.outlive(written)?;
+        }
+        let mut session = Session {
+            plan,
+            folder,
+            id,
+            run,
+            signals,
+            readers: Session::<B>::readers(plan, &send),
+            publisher: Publisher::new(send.clone()),
+            send,
+            wake,
+            watcher,
+            service: Service::new(),
+            arrivals: Arrivals::new(config.by_time),
+            scanned: plan.live.folder.is_none(),
+            new,
+            replay: VecDeque::new(),
+            tasks: VecDeque::new(),
+            ready: HashMap::new(),
+            ticket: 0,
+            free,
+            requests: Vec::new(),
+            closed: Vec::new(),
+            lost: Vec::new(),
+            pump: Pump::new(),
+        };
+        session.take_up(entries)?;
+        if let Some(folder) = &plan.live.folder {
+            session.run.report.line(&format!("watching {}", folder.display()));
+        }
+        Ok(session)
+    }
+
+    /// Brings the stack to the newest whole checkpoint, and notes what follows it.
+    fn take_up(&mut self, entries: Entries) -> Result<()> {
+        let mut damaged = Vec::new();
+        let mut from = None;
+        for name in checkpoint::NAMES {
+            let path = self.folder.join(name);
+            if !path.exists() {
+                continue;
+            }
+            match self.restore(&path) {
+                Ok(Some(saved)) => {
+                    from = Some(saved);
+                    break;
+                }
+                Ok(None) => {}
+                Err(e @ (Error::Gpu(_) | Error::Usage(_))) => return Err(e),
+                Err(e) => damaged.push(e.to_string()),
+            }
+        }
+        let files = entries.iter().filter(|(_, e)| matches!(e, Entry::Frame(d) if d.primary)).count();
+        if !damaged.is_empty() {
+            let instead = match &from {
+                Some(saved) => format!("the older one, of {} frames, is taken", saved.stacked + saved.rejected),
+                None => format!("all {files} frames are read again"),
+            };
+            self.run.report.warn(&format!("{}: {instead}", damaged.join("; ")));
+        }
+        let seq = from.as_ref().map_or(0, |saved| saved.seq);
+        if let Some(saved) = &from {
+            self.run.ledger.known.extend(saved.known());
+            self.pump.saved = saved.seq;
+        }
+        let again = self.steps(entries, seq);
+        if from.is_some() || again > 0 {
+            let stacked = from.as_ref().map_or(0, |saved| saved.stacked + saved.rejected);
+            self.run.report.line(&format!(
+                "the session goes on: {stacked} frames from its checkpoint, {again} are read again"
+            ));
+            self.run.report.event("resumed", json!({ "checkpoint": stacked, "again": again }));
+        }
+        self.run.report.quiet = !self.replay.is_empty();
+        Ok(())
+    }
+
+    /// What is to be done again after entry `seq`; returns how many files.
+    fn steps(&mut self, entries: Entries, seq: u64) -> usize {
+        let mut expected: VecDeque<(u64, Decision)> = VecDeque::new();
+        let mut last = seq;
+        for (number, entry) in entries {
+            match entry {
+                Entry::Begun(_) => self.has_begun(),
+                Entry::NewStack if number > seq => self.replay.push_back(Step::NewStack(number)),
+                Entry::Frame(decision) => {
+                    self.arrivals.note(&decision.path);
+                    if number <= seq {
+                        continue;
+                    }
+                    if decision.primary {
+                        self.replay.push_back(Step::File(decision.clone()));
+                    }
+                    expected.push_back((number, *decision));
+                }
+                _ => {}
+            }
+            last = last.max(number);
+        }
+        let files = self.replay.iter().filter(|step| matches!(step, Step::File(_))).count();
+        let applied = if self.replay.is_empty() && expected.is_empty() { last } else { seq };
+        self.run.ledger.expect(applied, expected);
+        files
+    }
+
+    /// All that was decided before is decided again.
+    pub(super) fn caught_up(&mut self) -> Result<()> {
+        if !self.run.ledger.caught_up() {
+            // The rest did not come out again.
+            let written = self.run.ledger.diverge();
+            self.run.outlive(written)?;
+        }
+        if !self.run.report.quiet {
+            return Ok(());
+        }
+        self.run.report.quiet = false;
+        self.run.ledger.pass(u64::MAX);
+        if !self.lost.is_empty() {
+            let names: Vec<_> = self.lost.drain(..).map(|p| p.display().to_string()).collect();
+            self.run.report.warn(&format!(
+                "{} frames were not yet saved and cannot be read again, their files are gone or overwritten: the stack \
+                 goes on without them: {}",
+                names.len(),
+                names.join(" ")
+            ));
+        }
+        let (stacked, rejected) = (self.run.report.stacked, self.run.report.rejected);
+        self.run.report.line(&format!("taken up: {stacked} stacked, {rejected} rejected"));
+        Ok(())
+    }
+
+    /// The stack of a checkpoint; `None` where it is another session's.
+    fn restore(&mut self, path: &Path) -> Result<Option<Saved>> {
+        let mut reader = Reader::open(path)?;
+        let saved: Saved = reader.value(SECTION)?;
+        if saved.id != self.id {
+            return Ok(None);
+        }
+        let begun = &saved.begun;
+        let mut night = self.run.begin(begun.first.clone(), Some(&begun.methods))?;
+        let restored = Judge::restored(night.judge.outside(), &mut reader)
+            .and_then(|judge| {
+                night.judge = judge;
+                night.engine.load(&mut reader)
+            })
+            .and_then(|()| reader.end());
+        if let Err(e) = restored {
+            self.run.backend = Some(night.engine.into_backend());
+            self.free.extend(self.run.masters()?);
+            return Err(e);
+        }
+        night.reference.clone_from(&begun.reference);
+        night.young.clone_from(&begun.young);
+        night.subject.orientation = begun.orientation;
+        night.subject.summary = begun.summary.clone();
+        self.run.number = saved.number;
+        self.run.kept.clone_from(&saved.kept);
+        self.run.base = saved.base;
+        self.run.report.stacked = saved.stacked;
+        self.run.report.rejected = saved.rejected;
+        self.run.night = Some(night);
+        Ok(Some(saved))
+    }
+}
+
+/// What the journal says of files: no news as long as they look the same.
+fn known(entries: &Entries) -> HashMap<PathBuf, Print> {
+    let mut known = HashMap::new();
+    for (_, entry) in entries {
+        match entry {
+            Entry::Frame(d) => {
+                known.insert(d.path.clone(), d.print);
+            }
+            Entry::Skipped(files) => known.extend(files.iter().cloned()),
+            _ => {}
+        }
+    }
+    known
+}
+
+fn watcher(
+    plan: &Plan,
+    known: HashMap<PathBuf, Print>,
+    send: &std::sync::mpsc::Sender<Wake>,
+) -> Result<Option<Watcher>> {
+    let Some(folder) = &plan.live.folder else { return Ok(None) };
+    let (out, name) = (plan.config.out.clone(), plan.config.name.clone());
+    let setup = Setup {
+        folder: folder.clone(),
+        poll: plan.live.poll,
+        settle: plan.live.settle,
+        own: Box::new(move |path| outputs::is_output(&out, name.as_deref(), path)),
+        known,
+    };
+    let send = send.clone();
+    Watcher::start(setup, move |news| {
+        // Nobody listens any more: the session ends.
+        let _ = send.send(Wake::News(news));
+    })
+    .map(Some)
+}

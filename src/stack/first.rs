@@ -1,0 +1,41 @@
+//! What the first frame of a night settles for all that follow.
+
+use crate::frame::{Frame, Shape};
+use crate::sensor::Sensor;
+use crate::tags::Tags;
+use std::path::PathBuf;
+
+/// Samples that a median is taken from, about.
+const SAMPLE: usize = 1 << 16;
+
+/// What is kept of the first frame: enough to begin its night again without it.
+#[derive(Clone, Debug)]
+pub(crate) struct First {
+    /// Its file.
+    pub(crate) path: PathBuf,
+    /// Size, channels, sample type and mosaic, which all frames must have.
+    pub(crate) shape: Shape,
+    /// What its samples mean.
+    pub(crate) sensor: Sensor,
+    /// How it was taken.
+    pub(crate) tags: Tags,
+    /// The level of white, for the whole night.
+    pub(crate) white: f32,
+    /// Some samples, levels, black included, from all over it.
+    pub(crate) samples: Vec<f32>,
+}
+
+impl First {
+    /// Of a frame.
+    pub(crate) fn of(frame: &Frame) -> First {
+        let step = (frame.shape.samples() / SAMPLE) | 1;
+        First {
+            path: frame.path.clone(),
+            shape: frame.shape,
+            sensor: frame.sensor,
+            tags: frame.tags.clone(),
+            white: frame.white(),
+            samples: (0..frame.shape.samples()).step_by(step).map(|k| frame.level(k)).collect(),
+        }
+    }
+}
