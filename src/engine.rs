@@ -17,6 +17,8 @@ use crate::rules::Method;
 use crate::timing::Timings;
 use std::time::Instant;
 
+mod saved;
+
 /// Pedestal of the six rules on signed data, as a share of white.
 const PEDESTAL: f32 = 0.05;
 

@@ -4,13 +4,14 @@ use crate::sensor::{Bayer, Sensor};
 use crate::tags::Tags;
 pub use crate::tags::{Orientation, Pointing};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Floats up to this maximum are in units of white = 1; stretched pictures overshoot 1 a little.
 const UNIT_MAX: f32 = 1.5;
 
 /// The type of a sample as the file stores it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u32)]
 pub enum SampleType {
     /// 8 bits, 0..=255.
@@ -45,7 +46,7 @@ impl SampleType {
 }
 
 /// The properties that all frames of a stack share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     /// Pixels in a row.
     pub width: usize,

@@ -5,6 +5,7 @@ use crate::align::grade::{Fault, Grade, Grades, Limits};
 use crate::align::{Glimpse, Pose};
 use crate::frame::Pointing;
 use crate::tags::{Tags, apart};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Without a word in the header: stars brighter or fainter by this factor ...
@@ -53,7 +54,7 @@ pub struct Rules {
 }
 
 /// What a file says of how its frame was taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Taken {
     /// Exposure time, seconds.
     pub exposure_s: Option<f64>,
@@ -140,6 +141,36 @@ pub enum Row {
     Warn(usize),
 }
 
+/// Frames in a row that are alike: their files, and what is kept of the last.
+#[derive(Serialize, Deserialize)]
+struct Alike<T> {
+    #[serde(with = "crate::path_bytes::list")]
+    files: Vec<PathBuf>,
+    last: Option<T>,
+}
+
+impl<T> Default for Alike<T> {
+    fn default() -> Self {
+        Alike { files: Vec::new(), last: None }
+    }
+}
+
+impl<T> Alike<T> {
+    /// Adds a frame; the row begins with it where it is not the `same` as the last. Returns how many there are.
+    fn push(&mut self, path: &Path, seen: T, same: impl Fn(&T, &T) -> bool) -> usize {
+        if self.last.as_ref().is_some_and(|last| !same(last, &seen)) {
+            self.files.clear();
+        }
+        self.files.push(path.to_owned());
+        self.last = Some(seen);
+        self.files.len()
+    }
+
+    fn clear(&mut self) {
+        *self = Alike::default();
+    }
+}
+
 /// Judges the frames of a night.
 pub struct Judge {
     rules: Rules,
@@ -151,13 +182,13 @@ pub struct Judge {
     reference: Option<Grade>,
     gains: Vec<f64>,
     /// Frames in a row that fit each other but not the stack.
-    strangers: Vec<(PathBuf, Glimpse)>,
+    strangers: Alike<Glimpse>,
     /// Frames that make the reference look bad, with none that does not between them.
     better: Vec<PathBuf>,
     /// Frames in a row that are worse than usual, and alike.
-    faulty: Vec<(PathBuf, Glimpse)>,
+    faulty: Alike<Glimpse>,
     /// Frames in a row of another exposure, with the factor where there is no header.
-    changed: Vec<(PathBuf, Option<f64>)>,
+    changed: Alike<Option<f64>>,
     stacked: usize,
     replaced: usize,
     warned: bool,
@@ -175,13 +206,13 @@ impl Judge {
             stack: Taken::default(),
             reference: None,
             gains: Vec::new(),
-            strangers: Vec::new(),
+            strangers: Alike::default(),
             better: Vec::new(),
             stacked: 0,
             replaced: 0,
             warned: false,
-            faulty: Vec::new(),
-            changed: Vec::new(),
+            faulty: Alike::default(),
+            changed: Alike::default(),
         }
     }
 
@@ -306,12 +337,8 @@ impl Judge {
             (Some(a), Some(b)) => (a / b).ln().abs() < SAME_FACTOR,
             (a, b) => a.is_none() && b.is_none(),
         };
-        if self.changed.last().is_some_and(|(_, last)| !alike(*last, factor)) {
-            self.changed.clear();
-        }
-        self.changed.push((path.to_owned(), factor));
-        let count = self.changed.len();
-        let paths = || self.changed.iter().map(|(p, _)| p.clone()).collect();
+        let count = self.changed.push(path, factor, |last, factor| alike(*last, *factor));
+        let paths = || self.changed.files.clone();
         if self.rules.on_change == OnChange::Restart {
             return if count >= WITNESSES { Row::Restart(paths()) } else { Row::Wait };
         }
@@ -320,25 +347,17 @@ impl Judge {
 
     /// A frame is worse than usual; `glimpse` is what is kept of it.
     pub fn faulty(&mut self, path: &Path, glimpse: Glimpse) -> Row {
-        if self.faulty.last().is_some_and(|(_, last)| !last.resembles(&glimpse, self.size)) {
-            self.faulty.clear();
-        }
-        self.faulty.push((path.to_owned(), glimpse));
-        let count = self.faulty.len();
+        let count = self.faulty.push(path, glimpse, |last, seen| last.resembles(seen, self.size));
         if self.young(count, self.rules.new_target) {
-            return Row::Replace(self.faulty.iter().map(|(p, _)| p.clone()).collect());
+            return Row::Replace(self.faulty.files.clone());
         }
         self.lasts(count)
     }
 
     /// A frame fits no stack; `glimpse` is what is kept of it.
     pub fn stranger(&mut self, path: &Path, glimpse: Glimpse) -> Row {
-        if self.strangers.last().is_some_and(|(_, last)| !last.resembles(&glimpse, self.size)) {
-            self.strangers.clear();
-        }
-        self.strangers.push((path.to_owned(), glimpse));
-        let count = self.strangers.len();
-        let paths = || self.strangers.iter().map(|(p, _)| p.clone()).collect();
+        let count = self.strangers.push(path, glimpse, |last, seen| last.resembles(seen, self.size));
+        let paths = || self.strangers.files.clone();
         if self.young(count, WITNESSES) {
             return Row::Replace(paths());
         }
@@ -363,5 +382,6 @@ impl Judge {
     }
 }
 
+mod saved;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,9 @@ use crate::kernels::gray::{GrayParams, PEDESTAL, SPAN, gray};
 use crate::kernels::stride;
 use crate::kernels::tiles::{BIN, RECORD, TILE, Tile, TilesParams, tiles};
 use bytemuck::cast_slice_mut;
+use serde::{Deserialize, Serialize};
+
+mod saved;
 
 /// Brightest stars of the reference that are compared.
 const STARS: usize = 200;
@@ -23,7 +26,7 @@ const WIDE: f64 = 2.0;
 const MOST: f64 = 1000.0;
 
 /// What is done to the samples of a channel: `gain * i + offset`, levels.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tone {
     /// Factor.
     pub gain: f64,
@@ -37,6 +40,7 @@ impl Tone {
 }
 
 /// A channel of a frame at the places of the reference's stars.
+#[derive(Serialize, Deserialize)]
 struct Channel {
     fluxes: Vec<Flux>,
     /// Background at each place, gray units.

@@ -1,7 +1,9 @@
 //! What a sensor's samples mean: the colours of a mosaic, black and white level, colour balance and colour matrix.
 
+use serde::{Deserialize, Serialize};
+
 /// The colours of a 2x2 cell of a Bayer mosaic, row by row from the top left pixel of the frame as it is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u32)]
 pub enum Bayer {
     /// Red, green; green, blue.
@@ -59,7 +61,7 @@ impl Bayer {
 pub const NO_MATRIX: [f32; 9] = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
 
 /// What the samples of a frame mean.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sensor {
     /// Level of black, of each pixel of a 2x2 cell, row by row from the top left pixel; one value where all are alike.
     /// Levels are samples less this.

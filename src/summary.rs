@@ -4,13 +4,14 @@ use crate::io::{Card, Value};
 use crate::master::Mosaic;
 use crate::rules::Method;
 use crate::tags::{Kind, Orientation, Tags};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Steps of a second that the exposure of all frames is given in.
 const PER_SECOND: f64 = 1e6;
 
 /// What is known of the frames of a stack.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Summary {
     /// Frames.
     pub frames: usize,
@@ -19,8 +20,10 @@ pub struct Summary {
     /// Capture time of the first and the last, by time.
     pub times: Option<(String, String)>,
     /// The reference: file and tags.
+    #[serde(with = "crate::path_bytes::paired")]
     pub reference: Option<(PathBuf, Tags)>,
     /// Masters: what of, where from, of how many frames.
+    #[serde(with = "masters")]
     pub masters: Vec<(Kind, PathBuf, usize)>,
     /// How colours were made.
     pub mosaic: Option<Mosaic>,
@@ -104,6 +107,24 @@ impl Summary {
         }
         cards.history("white is 1");
         cards.0
+    }
+}
+
+/// Masters in stored values.
+mod masters {
+    use super::{Kind, PathBuf};
+    use crate::path_bytes::Stored;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(all: &[(Kind, PathBuf, usize)], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(all.iter().map(|(kind, path, frames)| (kind, Stored(path.clone()), frames)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<(Kind, PathBuf, usize)>, D::Error> {
+        let all = Vec::<(Kind, Stored, usize)>::deserialize(from)?;
+        Ok(all.into_iter().map(|(kind, stored, frames)| (kind, stored.0, frames)).collect())
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a file says of how its frame was taken.
 
+use serde::{Deserialize, Serialize};
+
 /// How a written picture has to be turned so that the camera's "up" is up: the values of the EXIF tag.
 /// Frames are never turned on input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Orientation(pub u8);
 
 impl Orientation {
@@ -13,7 +15,7 @@ impl Orientation {
 }
 
 /// Where a telescope points, J2000 or of the date: only differences count.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pointing {
     /// Right ascension, degrees.
     pub ra_deg: f64,
@@ -34,7 +36,7 @@ impl Pointing {
 }
 
 /// What a frame is of, as its header says (`IMAGETYP`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// The sky.
     Light,
@@ -63,7 +65,7 @@ impl Kind {
 }
 
 /// The properties of a frame that its header or its EXIF states.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tags {
     /// How written pictures are turned; upright where the file says nothing.
     pub orientation: Orientation,

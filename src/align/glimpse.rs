@@ -6,10 +6,12 @@ use super::{Aligner, View, phase, rungs};
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::kernels::tiles::BIN;
+use serde::{Deserialize, Serialize};
 
 /// Peak of phase correlation, standard deviations, from which two scenes are one: chance makes 6.
 const SAME_SCENE: f64 = 12.0;
 /// What is kept of a frame to know its field again.
+#[derive(Serialize, Deserialize)]
 pub enum Glimpse {
     /// Its stars.
     Stars(Vec<Star>),
@@ -44,13 +46,19 @@ impl<B: Backend> Aligner<B> {
         })
     }
 
+    /// Size of such a frame.
+    pub(super) fn small_size(&self) -> (usize, usize) {
+        let plane = self.coarse_plane();
+        ((plane.width / 2).max(1), (plane.height / 2).max(1))
+    }
+
     /// The frame at hand at an eighth of its size, background off.
     pub(super) fn small(&self, backend: &mut B, sky: &Background) -> Result<phase::Small> {
         let plane = self.coarse_plane();
         let mut words = vec![0_u32; plane.stride * plane.height / 2];
         backend.read(&self.binned, &mut words)?;
         let px: &[u16] = bytemuck::cast_slice(&words);
-        let (w, h) = ((plane.width / 2).max(1), (plane.height / 2).max(1));
+        let (w, h) = self.small_size();
         let mut data = Vec::with_capacity(w * h);
         for y in 0..h {
             for x in 0..w {

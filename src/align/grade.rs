@@ -5,6 +5,7 @@ use super::background::{Background, median};
 use super::stars::{SATURATED, StarList};
 use crate::kernels::gray::{PEDESTAL, SPAN};
 use crate::kernels::tiles::Tile;
+use serde::{Deserialize, Serialize};
 
 /// Accepted frames that "usual" is the median of.
 const RECENT: usize = 20;
@@ -22,7 +23,7 @@ const ROUND: f64 = 1.6;
 const SIZED: usize = 3;
 
 /// The grade of a frame.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Grade {
     /// Stars that stand out.
     pub stars: usize,
@@ -92,7 +93,7 @@ impl Fault {
 }
 
 /// The grades of the last accepted frames.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Grades {
     recent: Vec<Grade>,
 }

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::kernels::sample::{AREA, Patch};
 use crate::kernels::template::{PatchParams, template};
 use bytemuck::{cast_slice, cast_slice_mut};
+use serde::{Deserialize, Serialize};
 
 /// The template grows when it has fewer stars in the frame than this share of those that the frame shows.
 const LACKING: f64 = 0.9;
@@ -84,12 +85,12 @@ impl<B: Backend> Aligner<B> {
 }
 
 /// Running means of a level's patches, on the host.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Mean {
     /// What the patches on the device hold, gray units.
-    px: Vec<f32>,
-    sums: Vec<f32>,
-    counts: Vec<u32>,
+    pub(super) px: Vec<f32>,
+    pub(super) sums: Vec<f32>,
+    pub(super) counts: Vec<u32>,
 }
 
 impl<B: Backend> Level<B> {
@@ -143,7 +144,7 @@ impl<B: Backend> Level<B> {
     }
 
     /// Puts the patches on the device.
-    fn publish(&mut self, backend: &mut B) -> Result<()> {
+    pub(super) fn publish(&mut self, backend: &mut B) -> Result<()> {
         let Mean { px, .. } = &self.mean;
         if px.is_empty() { Ok(()) } else { backend.write(&mut self.template_px, cast_slice(px)) }
     }

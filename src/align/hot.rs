@@ -18,7 +18,7 @@ const MOVED: (usize, f64) = (5, 0.3);
 /// The stars' motion must carry a spot that stands still away from there, px.
 const AWAY: f64 = 1.0;
 /// Spots that are remembered.
-const MOST: usize = 4096;
+pub(super) const MOST: usize = 4096;
 
 /// A start that the moving stars give, and the spots that stood still meanwhile.
 pub(super) struct Unfixed {

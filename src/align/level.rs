@@ -14,6 +14,9 @@ use crate::kernels::sample::{CENTRE, MARGIN, Patch};
 use crate::kernels::template::PatchParams;
 use bytemuck::{Zeroable, cast_slice, cast_slice_mut};
 
+mod saved;
+pub(super) use saved::SavedLevel;
+
 /// Words of a patch.
 const PATCH_WORDS: usize = size_of::<Patch>() / 4;
 /// A patch whose own residual shift is over this many times the median is left out of the last iterations.

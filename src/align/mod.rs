@@ -17,6 +17,7 @@ use level::{Level, Plane, Scratch};
 use motion::{IDENTITY, Mat3, Motion, compose, inverse};
 use predict::History;
 use select::Field;
+use serde::{Deserialize, Serialize};
 use stars::{Gauge, StarList};
 
 pub mod accept;
@@ -34,6 +35,7 @@ pub mod pairs;
 pub mod phase;
 pub mod predict;
 mod rungs;
+mod saved;
 pub mod select;
 pub mod stars;
 
@@ -60,7 +62,7 @@ const RECENT: usize = 8;
 const STAR_WINDOW: (f64, f64) = (3.0, 6.0);
 
 /// What the template is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AlignTo {
     /// The first stacked frame, until the overlap with it falls under 60 %; then a recent well-aligned frame.
     Previous,
@@ -69,7 +71,7 @@ pub enum AlignTo {
 }
 
 /// A frame's pose.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pose {
     /// Reference px to frame px.
     pub homography: Mat3,
@@ -80,6 +82,7 @@ pub struct Pose {
     /// Iterations of both levels.
     pub iterations: u32,
     /// Which rung gave the start.
+    #[serde(with = "saved::start")]
     pub start: &'static str,
     /// The motion model that the evidence carried.
     pub model: Motion,

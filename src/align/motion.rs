@@ -1,6 +1,7 @@
 //! Motion models and 3x3 algebra, f64. A map is row-major, `m[8] == 1`, template px to frame px.
 
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// A plane projective map, row-major.
 pub type Mat3 = [f64; 9];
@@ -65,7 +66,7 @@ pub fn shift(dx: f64, dy: f64) -> Mat3 {
 }
 
 /// Which maps are allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Motion {
     /// Shift: 2 parameters.
     Translation,

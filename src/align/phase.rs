@@ -6,6 +6,7 @@ use super::motion::{Mat3, apply, compose, inverse};
 use rayon::prelude::*;
 use rustfft::num_complex::Complex32;
 use rustfft::{FftDirection, FftPlanner};
+use serde::{Deserialize, Serialize};
 
 /// Strongest low-pass: spectrum samples beyond this share of the Nyquist frequency hold little but noise.
 const PASS: f32 = 0.5;
@@ -21,8 +22,11 @@ const BEST: usize = 3;
 /// The search works on planes of at most so many px in a row.
 const SEARCHED: usize = 256;
 
+mod saved;
+
 /// A plane small enough for Fourier transforms, background taken off.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "saved::Plane", into = "saved::Plane")]
 pub struct Small {
     data: Vec<f32>,
     width: usize,
@@ -34,6 +38,12 @@ impl Small {
     #[must_use]
     pub fn new(data: Vec<f32>, width: usize, height: usize) -> Small {
         Small { data, width, height }
+    }
+
+    /// Pixels of a row, rows.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
     }
 
     /// Its spectrum.
@@ -104,7 +114,8 @@ pub fn search(first: &Small, second: &Small) -> Vec<Mat3> {
 }
 
 /// The spectrum of a plane, prepared for [`shift`].
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "saved::Grid", into = "saved::Grid")]
 pub struct Spectrum {
     width: usize,
     height: usize,

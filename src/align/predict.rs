@@ -1,6 +1,7 @@
 //! Where the next frame should be: constant motion; and what shape it should have.
 
 use super::motion::{IDENTITY, Mat3, Model, Motion, compose, inverse, shift};
+use serde::{Deserialize, Serialize};
 
 /// Steps that the prediction looks back over.
 const STEPS: usize = 8;
@@ -8,7 +9,7 @@ const STEPS: usize = 8;
 const SHAPES: usize = 8;
 
 /// The poses of the last stacked frames, reference px to frame px.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct History {
     /// Newest last.
     poses: Vec<Mat3>,
@@ -24,6 +25,12 @@ impl History {
     pub fn new(width: usize, height: usize) -> History {
         let centre = (width as f64 / 2.0, height as f64 / 2.0);
         History { poses: vec![IDENTITY], centre, shapes: vec![IDENTITY] }
+    }
+
+    /// Whether it is as long as histories are: not where it was read from elsewhere.
+    #[must_use]
+    pub fn usual(&self) -> bool {
+        self.poses.len() <= STEPS + 1 && self.shapes.len() <= SHAPES
     }
 
     /// Adds a pose, and the pose as it was `measured` before the usual shape was taken for it.

@@ -44,7 +44,7 @@ const BRIGHTEST: usize = 100;
 
 /// Where a start comes from, in the order in which they are tried.
 #[derive(Clone, Copy, PartialEq)]
-enum Rung {
+pub(super) enum Rung {
     /// Stars that meet where constant motion puts them.
     Predicted,
     /// Stars that meet anywhere.
@@ -58,10 +58,11 @@ enum Rung {
 }
 
 impl Rung {
-    const ALL: [Rung; 5] = [Rung::Predicted, Rung::Asterisms, Rung::Coarse, Rung::Phase, Rung::Search];
+    pub(super) const ALL: [Rung; 5] =
+        [Rung::Predicted, Rung::Asterisms, Rung::Coarse, Rung::Phase, Rung::Search];
 
     /// Its name in the records.
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Rung::Predicted | Rung::Coarse => "predicted",
             Rung::Asterisms => "asterisms",

@@ -13,6 +13,7 @@ use crate::kernels::gray::{PEDESTAL, SPAN};
 use crate::kernels::measure::{MeasureParams, Moments, PLACE, Place, RECORD, measure};
 use crate::kernels::stride;
 use bytemuck::{Zeroable, cast_slice, cast_slice_mut};
+use serde::{Deserialize, Serialize};
 
 /// Candidates measured at most: enough for the statistics of a frame.
 pub const MOST: usize = 1024;
@@ -42,7 +43,7 @@ const STAR_FWHM: (f64, f64) = (1.2, 20.0);
 pub const SATURATED: f64 = PEDESTAL as f64 + 0.98 * SPAN as f64;
 
 /// A measured star.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Star {
     /// Centroid, px.
     pub x: f64,
@@ -203,7 +204,7 @@ impl<B: Backend> Gauge<B> {
 }
 
 /// What [`Gauge::fluxes`] finds at a place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Flux {
     /// Weighted sum above the background, gray units.
     pub flux: f64,
@@ -270,7 +271,7 @@ impl Guess {
 }
 
 /// The stars of a frame, brightest first, and what they say of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct StarList {
     /// The stars, by flux.
     pub stars: Vec<Star>,

@@ -6,10 +6,11 @@ use crate::backend::Backend;
 use crate::error::Result;
 use crate::sensor::Bayer;
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// How missing colours are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u32)]
 pub enum Method {
     /// The mean of the nearest pixels of the colour.

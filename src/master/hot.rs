@@ -3,6 +3,7 @@
 use super::Master;
 use crate::kernels::repair::list_words;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// A pixel of the dark is hot when it stands out of its neighbours of the same colour by this many standard deviations
 /// of what pixels do: dark current's own spread reaches 5 in 10^7 pixels.
@@ -17,7 +18,7 @@ const SAMPLE: usize = 1 << 18;
 const NEXT: usize = 2;
 
 /// Hot pixels of a frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hot {
     /// Rows of [`list_words`] words; bit x of a row is set where pixel x is hot.
     pub words: Vec<u32>,

@@ -10,6 +10,7 @@ use crate::kernels::demosaic::{self, Method};
 use crate::kernels::{PlaneFormat, Store, stride};
 use crate::sensor::{Bayer, Sensor};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// Units of one 8-bit level in the fixed-point planes.
 const FIXED_8: f32 = 256.0;
@@ -63,7 +64,7 @@ pub struct Masters {
 }
 
 /// What becomes of a mosaic.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Mosaic {
     /// Its colours.
     pub pattern: Bayer,

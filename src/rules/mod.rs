@@ -4,6 +4,7 @@
 //! the number of stacked frames with this one included. The first stacked frame is the stack, whatever the rule.
 
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 pub mod add;
 pub mod add2;
@@ -59,7 +60,7 @@ fn span<R: Rule>(s: &mut [f32], i: &[f32], seen: &[f32], step: &Step) {
 macro_rules! rules {
     ($($variant:ident = $code:literal in $module:ident, state $state:ident;)*) => {
         /// An accumulation rule by name.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[repr(u32)]
         pub enum Method {
             $(#[doc = concat!("The rule `", stringify!($module), "`.")] $variant = $code,)*
