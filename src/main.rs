@@ -27,12 +27,12 @@ fn run() -> Result<()> {
         Command::Add(args) => match Plan::add(*args, &words, &here()?)? {
             Start::Run(plan) => start::start(&plan.config, &*plan, &Signals::listen(false)?),
             Start::Handed(line) => {
-                println!("{line}");
+                report::say(&line);
                 Ok(())
             }
         },
         Command::Status(args) => {
-            print!("{}", session::status(&args.dir, args.json)?);
+            report::say(&session::status(&args.dir, args.json)?);
             Ok(())
         }
         Command::Master(args) => build_master::run(&args, &Signals::listen(false)?.stop),

@@ -95,6 +95,17 @@ pub(crate) fn is_output(out: &Path, prefix: Option<&str>, file: &Path) -> bool {
     ours && same(file.parent(), out)
 }
 
+/// The largest number of a finished stack whose outputs lie in `out`; 0: there is none.
+pub(crate) fn last_number(out: &Path, name: Option<&str>) -> usize {
+    let entries = std::fs::read_dir(out).into_iter().flatten().flatten().map(|e| e.path());
+    let number = |path: PathBuf| {
+        let text = path.file_name()?.to_string_lossy().into_owned();
+        let (_, rest) = text.split_once(STACK)?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    entries.filter(|path| is_output(out, name, path)).filter_map(number).max().unwrap_or(0)
+}
+
 /// Writes every output, of a finished stack under its `number`; returns their paths.
 ///
 /// # Errors

@@ -7,6 +7,9 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Instant;
 
+/// Version of the events: it rises when a field changes its meaning or goes; new events and fields may come without.
+pub const EVENTS: u64 = 1;
+
 /// How a run reports.
 pub struct Report {
     json: bool,
@@ -207,6 +210,11 @@ fn name(path: &Path) -> String {
 /// Text for a terminal: a file's name may hold line breaks and worse.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// An answer, on stdout. A closed pipe is the reader's choice.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 
 /// The one line about the error that ends the program. Nobody may be listening.

@@ -6,7 +6,6 @@
 
 use crate::backend::Backend;
 use crate::config::live::{Live, settings};
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::signals::Signals;
 use crate::watch::News;
@@ -40,6 +39,18 @@ const FOLDER: &str = "session";
 #[must_use]
 pub fn folder(out: &Path) -> PathBuf {
     out.join(FOLDER)
+}
+
+/// Refuses to write into the output folder `out` of a session that another program holds.
+///
+/// # Errors
+/// [`Error::InUse`].
+pub fn refuse_if_held(out: &Path) -> Result<()> {
+    let folder = folder(out);
+    match lock::Lock::held(&folder) {
+        Some(holder) => Err(plan::in_use(&holder, &folder)),
+        None => Ok(()),
+    }
 }
 
 /// What the deciding thread is told.

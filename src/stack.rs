@@ -12,7 +12,7 @@ use crate::judge::{Judge, OnChange};
 use crate::master::{Masters, Plan};
 use crate::outputs::{self, Subject};
 use crate::record::{self, Journal, Placed, Poses};
-use crate::report::Report;
+use crate::report::{EVENTS, Report};
 use crate::rules::Method;
 use crate::sensor::NO_MATRIX;
 use crate::summary::Summary;
@@ -45,6 +45,8 @@ pub(crate) struct Run<'a, B: Backend, L: Ledger> {
     pub(crate) ledger: L,
     /// Number of the stack that is being made, from 1.
     pub(crate) number: usize,
+    /// Number of the first.
+    pub(crate) first_number: usize,
     /// Files that are decided again.
     pub(crate) again: VecDeque<PathBuf>,
     /// A buffer to decode them into.
@@ -90,12 +92,13 @@ pub(crate) struct Night<B: Backend> {
 pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBool) -> Result<()> {
     let inputs::Lights { images: lights, passed, twins } = inputs::lights(config)?;
     let report = Report::new(lights.len(), config.json);
+    crate::session::refuse_if_held(&config.out)?;
     std::fs::create_dir_all(&config.out)
         .map_err(|e| Error::io("cannot create the output folder", &config.out, e))?;
     inputs::pass_over(&report, &passed);
     inputs::pass_twins(&report, twins);
     report.line(&format!("backend: {}: {why}", backend.describe()));
-    report.event("start", json!({ "frames": lights.len(), "backend": backend.describe(), "why": why }));
+    report.event("start", json!({ "version": EVENTS, "frames": lights.len(), "backend": backend.describe(), "why": why }));
     let mut run = Run::new(config, report, Journal::new(&config.out)?, backend, stop);
     let buffers = run.masters()?;
     let mut decoder = Decoder::new(lights, threads(), buffers, config.wish.of(Kind::Light));
@@ -126,6 +129,7 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
             report,
             ledger,
             number: 1,
+            first_number: 1,
             again: VecDeque::new(),
             spare: Vec::new(),
             kept: Vec::new(),

@@ -26,7 +26,6 @@ impl<B: Backend> Session<'_, B> {
             Task::New(waiting) => self.arrival(waiting, read)?,
             Task::Replay(decision) => self.once_more(&path, &decision, read)?,
         }
-        self.close_requests();
         Ok(())
     }
 

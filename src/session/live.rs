@@ -49,7 +49,6 @@ pub(super) struct Session<'a, B: Backend> {
     pub(super) id: String,
     pub(super) run: Run<'a, B, Book>,
     pub(super) signals: &'a Signals,
-    pub(super) send: Sender<Wake>,
     pub(super) wake: Receiver<Wake>,
     pub(super) readers: Readers,
     pub(super) publisher: Publisher,
@@ -161,7 +160,7 @@ impl<B: Backend> Session<'_, B> {
             (true, n) if n > 0 => self.arrivals.keep_last(n),
             _ => Vec::new(),
         };
-        if left.is_empty() {
+        if self.plan.live.existing && last == 0 {
             return;
         }
         self.run.report.line(&format!("left alone, as they were there before: {} files", left.len()));

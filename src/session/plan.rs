@@ -171,7 +171,7 @@ fn create(out: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn in_use(holder: &Holder, folder: &Path) -> Error {
+pub(super) fn in_use(holder: &Holder, folder: &Path) -> Error {
     Error::InUse {
         what: format!("the session is in use by {holder}: stop it first, or choose another --out"),
         path: folder.to_owned(),

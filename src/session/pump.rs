@@ -123,6 +123,7 @@ impl<B: Backend> Session<'_, B> {
             self.new_stack(None)?;
         }
         self.recover();
+        self.close_requests();
         if !self.publisher.busy && self.pump.due(self.plan.live.publish) && settled {
             self.publish(false)?;
         }
@@ -193,7 +194,7 @@ impl<B: Backend> Session<'_, B> {
             self.pump.troubles.insert("journal", e.to_string());
             self.pump.sync_from = Instant::now() + RETRY;
         }
-        let waits = self.run.ledger.behind() || self.pump.troubles.contains_key("journal");
+        let waits = self.run.ledger.behind() && !self.run.ledger.known.is_empty() || self.pump.troubles.contains_key("journal");
         if waits && Instant::now() >= self.pump.sync_from {
             let synced = self.run.ledger.sync();
             self.pump.sync_from = Instant::now() + RETRY;
@@ -395,7 +396,8 @@ impl<B: Backend> Session<'_, B> {
         self.wait_for_publisher();
         let night = self.run.night.as_ref().is_some_and(|n| n.engine.stacked() > 0);
         let mut failed = None;
-        if night {
+        // Stopped while frames were read again, the pictures on the disk show more than the stack.
+        if night && self.replay.is_empty() && self.run.ledger.caught_up() {
             self.publish(true)?;
             self.wait_for_publisher();
             failed = self.pump.troubles.get("picture").cloned();

@@ -13,7 +13,7 @@ use crate::backend::Backend;
 use crate::checkpoint::{self, Reader};
 use crate::error::{Error, Result};
 use crate::judge::Judge;
-use crate::report::Report;
+use crate::report::{EVENTS, Report};
 use crate::service::Service;
 use crate::signals::Signals;
 use crate::stack::Run;
@@ -23,6 +23,10 @@ use serde_json::json;
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
+use std::time::Duration;
+
+/// Masters and a checkpoint may take so long to read before the session is ready.
+const PREPARES: Duration = Duration::from_secs(900);
 
 type Entries = Vec<(u64, Entry)>;
 
@@ -35,10 +39,12 @@ impl<'a, B: Backend> Session<'a, B> {
         let config = &plan.config;
         let folder = folder(&config.out);
         plan.clear()?;
+        let service = Service::new();
+        service.busy(PREPARES);
         let report = Report::live(config.json);
         report.event(
             "start",
-            json!({ "version": journal::VERSION, "backend": backend.describe(), "why": why,
+            json!({ "version": EVENTS, "backend": backend.describe(), "why": why,
                     "folder": plan.live.folder.as_ref().map(|f| f.to_string_lossy()),
                     "out": config.out.to_string_lossy() }),
         );
@@ -55,14 +61,26 @@ impl<'a, B: Backend> Session<'a, B> {
         });
         let book = Book::new(journal, &folder, book::frames_path(&config.out));
         let mut run = Run::new(config, report, book, backend, &signals.stop);
-        let new = id.is_none();
+        // Pictures of an older session's stacks keep their names.
+        let first = entries.iter().find_map(|(_, e)| match e {
+            Entry::Session(about) => about["first_stack"].as_u64(),
+            _ => None,
+        });
+        let next = || outputs::last_number(&config.out, config.name.as_deref()) + 1;
+        run.first_number = first.and_then(|n| usize::try_from(n).ok()).unwrap_or_else(next);
+        run.number = run.first_number;
+        let settled = |e: &Entry| matches!(e, Entry::Skipped(_) | Entry::Frame(_));
+        let new = !entries.iter().any(|(_, e)| settled(e));
+        let unknown = id.is_none();
         let id = id.unwrap_or_else(|| plan.about["id"].as_str().unwrap_or_default().to_owned());
         let known = known(&entries);
         let (send, wake) = channel();
         let watcher = watcher(plan, known, &send)?;
         let free = run.masters()?;
-        if new {
-            let written = run.ledger.add_entry(&Entry::Session(plan.about.clone()));
+        if unknown {
+            let mut about = plan.about.clone();
+            about["first_stack"] = json!(run.first_number);
+            let written = run.ledger.add_entry(&Entry::Session(about));
             run.outlive(written)?;
         }
         let mut session = Session {
@@ -73,10 +91,9 @@ impl<'a, B: Backend> Session<'a, B> {
             signals,
             readers: Session::<B>::readers(plan, &send),
             publisher: Publisher::new(send.clone()),
-            send,
             wake,
             watcher,
-            service: Service::new(),
+            service,
             arrivals: Arrivals::new(config.by_time),
             scanned: plan.live.folder.is_none(),
             new,
@@ -204,7 +221,8 @@ impl<'a, B: Backend> Session<'a, B> {
         }
         let begun = &saved.begun;
         let mut night = self.run.begin(begun.first.clone(), Some(&begun.methods))?;
-        let restored = Judge::restored(night.judge.outside(), &mut reader)
+        let (config, canvas) = (&self.plan.config, night.engine.setup.shape);
+        let restored = Judge::restored(config.rules, (canvas.width, canvas.height), f64::from(begun.first.white), &mut reader)
             .and_then(|judge| {
                 night.judge = judge;
                 night.engine.load(&mut reader)
@@ -259,9 +277,5 @@ fn watcher(
         known,
     };
     let send = send.clone();
-    Watcher::start(setup, move |news| {
-        // Nobody listens any more: the session ends.
-        let _ = send.send(Wake::News(news));
-    })
-    .map(Some)
+    Watcher::start(setup, move |news| send.send(Wake::News(news)).is_ok()).map(Some)
 }

@@ -24,7 +24,7 @@ pub(crate) fn write(folder: &Path, state: &Value) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::NoSession`] where there is none.
-pub fn read(out: &Path) -> Result<Value> {
+fn read(out: &Path) -> Result<Value> {
     let folder = session::folder(out);
     let folder = if folder.is_dir() { folder } else { out.to_owned() };
     let text = std::fs::read_to_string(folder.join(NAME)).ok();

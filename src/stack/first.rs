@@ -1,17 +1,20 @@
 //! What the first frame of a night settles for all that follow.
 
 use crate::frame::{Frame, Shape};
+use crate::path_bytes;
 use crate::sensor::Sensor;
 use crate::tags::Tags;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Samples that a median is taken from, about.
 const SAMPLE: usize = 1 << 16;
 
 /// What is kept of the first frame: enough to begin its night again without it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct First {
     /// Its file.
+    #[serde(with = "path_bytes")]
     pub(crate) path: PathBuf,
     /// Size, channels, sample type and mosaic, which all frames must have.
     pub(crate) shape: Shape,

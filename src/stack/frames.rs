@@ -64,7 +64,7 @@ impl<B: Backend, L: Ledger> Run<'_, B, L> {
             }
             self.timings.add("begin", false, start.elapsed(), 0);
         }
-        let unbound = |n: &Night<B>| n.engine.stacked() == 0 && self.number == 1;
+        let unbound = |n: &Night<B>| n.engine.stacked() == 0 && self.number == self.first_number;
         if self.night.as_ref().is_some_and(|n| unbound(n) && n.engine.setup.frame != frame.shape) {
             // What came before was no reference: its size binds nobody.
             self.backend = self.night.take().map(|n| n.engine.into_backend());
