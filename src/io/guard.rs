@@ -14,7 +14,7 @@ static WRAP_HOOK: Once = Once::new();
 
 /// Runs `decode`; a panic in it becomes an error and prints nothing. Panics of other threads, and of this one
 /// elsewhere, are printed as before.
-pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(crate) fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     wrap_hook();
     let outer = GUARDED.replace(true);
     // What `decode` works on is dropped when it panics, so no half-written state is seen afterwards.

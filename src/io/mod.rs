@@ -24,6 +24,8 @@ mod turn;
 mod write;
 
 pub use fits::{Card, Value, data_intact, read_cards, write_fits};
+pub(crate) use guard::guarded;
+pub(crate) use order::is_frame_name;
 pub use order::{Listing, list_images, natural};
 pub use turn::turn;
 pub use write::{write_png8, write_png16, write_text, write_tiff_f32, write_tiff_u16};

@@ -53,6 +53,18 @@ fn by_number(a: &[u8], b: &[u8]) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
+/// Whether a file of this name is nobody's frame yet: hidden (a dot first, as what rsync still writes) or `*.tmp`.
+/// Other names of half a download (`.part`, `.partial`, `.filepart`, `.crdownload`) are no image's.
+fn hidden_or_unfinished(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.starts_with(b".") || path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tmp"))
+}
+
+/// Whether the name of `path` is one that [`list_images`] takes for a frame.
+pub(crate) fn is_frame_name(path: &Path) -> bool {
+    !hidden_or_unfinished(path) && super::is_image(path)
+}
+
 /// Lists the files in `dir`, not those in its subfolders. Hidden files (a dot first) and unfinished ones
 /// (`*.tmp`) are left out of both lists. A file that vanishes meanwhile, or a link to nowhere, is left out too.
 ///
@@ -63,10 +75,8 @@ pub fn list_images(dir: &Path) -> Result<Listing> {
     let mut listing = Listing::default();
     for entry in std::fs::read_dir(dir).map_err(cannot)? {
         let path = entry.map_err(cannot)?.path();
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        let unfinished = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tmp"));
         // Through links: a folder of links is a common way to pick frames.
-        if name.starts_with(b".") || unfinished || !path.is_file() {
+        if hidden_or_unfinished(&path) || !path.is_file() {
             continue;
         }
         if super::is_image(&path) {
