@@ -19,6 +19,7 @@
 //! | [`rules`] | the accumulation rules, a table; their WGSL under `shaders/rules/` |
 //! | [`backend`] | the seam: the CPU runs twins over bands of rows, the GPU dispatches shaders over the same bands |
 //! | [`outputs`], [`summary`], [`record`], [`report`] | pictures, their headers, `frames.jsonl`, what the user sees |
+//! | [`watch`] | a hot folder: which files in it are complete, and which were overwritten |
 //! | [`build_master`] | the `master` command |
 //! | [`memory`], [`timing`] | how much may be used; one span per kernel and host stage |
 //!
