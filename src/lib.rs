@@ -113,6 +113,7 @@ pub mod kernels;
 pub mod master;
 pub mod memory;
 pub mod outputs;
+pub mod page;
 pub mod photometry;
 pub mod picture;
 pub mod record;

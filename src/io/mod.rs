@@ -26,7 +26,8 @@ mod write;
 pub use fits::{Card, Value, data_intact, read_cards, write_fits};
 pub use order::{Listing, list_images, natural};
 pub use turn::turn;
-pub use write::{write_png8, write_png16, write_text, write_tiff_f32, write_tiff_u16};
+pub(crate) use write::check;
+pub use write::{write_jpeg8, write_png8, write_png16, write_text, write_tiff_f32, write_tiff_u16};
 
 /// A file type that livestack reads.
 pub struct Format {
