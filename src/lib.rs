@@ -110,6 +110,7 @@ pub mod inputs;
 pub mod io;
 pub mod judge;
 pub mod kernels;
+pub mod legacy;
 pub mod master;
 pub mod memory;
 pub mod outputs;
