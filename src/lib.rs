@@ -121,6 +121,7 @@ pub mod record;
 pub mod report;
 pub mod rules;
 pub mod sensor;
+pub mod service;
 pub mod stack;
 pub mod summary;
 pub mod tags;
