@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, ImageError};
 use tiff::encoder::{TiffEncoder, colortype};
@@ -26,6 +27,29 @@ const NEW_FILE_MODE: u32 = 0o666;
 pub fn write_png8(path: &Path, width: usize, height: usize, channels: usize, data: &[u8]) -> Result<()> {
     check(path, width, height, channels, data.len())?;
     replace(path, |file| png(file, width, height, channels, SampleType::U8, data))
+}
+
+/// Writes an 8-bit JPEG. The target appears, or is replaced, in one step.
+///
+/// * `data` - samples `[height][width][channels]`, `channels` 1 (gray) or 3 (RGB); sides up to 65535.
+/// * `quality` - 1 to 100.
+///
+/// # Errors
+/// As [`write_png8`].
+pub fn write_jpeg8(
+    path: &Path,
+    width: usize,
+    height: usize,
+    channels: usize,
+    data: &[u8],
+    quality: u8,
+) -> Result<()> {
+    check(path, width, height, channels, data.len())?;
+    replace(path, |file| {
+        let (width, height) = sides(width, height)?;
+        let colour = if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+        JpegEncoder::new_with_quality(file, quality).encode(data, width, height, colour).map_err(io_error)
+    })
 }
 
 /// Writes a 16-bit PNG. The target appears, or is replaced, in one step.
@@ -86,7 +110,7 @@ pub fn write_text(path: &Path, text: &str) -> Result<()> {
 }
 
 /// Refuses what cannot be a picture before anything is written.
-pub(super) fn check(path: &Path, width: usize, height: usize, channels: usize, len: usize) -> Result<()> {
+pub(crate) fn check(path: &Path, width: usize, height: usize, channels: usize, len: usize) -> Result<()> {
     let expected = width.saturating_mul(height).saturating_mul(channels);
     if !matches!(channels, 1 | 3) || len == 0 || len != expected {
         let what = format!("{len} samples do not make a picture of {width}x{height}x{channels}");
@@ -119,10 +143,15 @@ fn png(
     // filter 4 % less in 30 % more time.
     PngEncoder::new_with_quality(file, CompressionType::Fast, FilterType::Up)
         .write_image(data, width, height, colour)
-        .map_err(|error| match error {
-            ImageError::IoError(error) => error,
-            other => io::Error::other(other),
-        })
+        .map_err(io_error)
+}
+
+/// What the system said of a failed write: a full disk must be told from a picture that cannot be written.
+fn io_error(error: ImageError) -> io::Error {
+    match error {
+        ImageError::IoError(error) => error,
+        other => io::Error::other(other),
+    }
 }
 
 pub(super) fn cannot(path: &Path) -> impl Fn(io::Error) -> Error {

@@ -11,6 +11,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Once, OnceLock};
 use tempfile::TempDir;
 
+pub(crate) mod browser;
 pub(crate) mod camera;
 pub(crate) mod exif;
 pub(crate) mod geometry;
