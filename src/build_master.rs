@@ -28,7 +28,8 @@ pub fn run(args: &MasterArgs, stop: &AtomicBool) -> Result<()> {
     }
     let rule = args.master.map(master_rule).or((kind != Kind::Dark).then_some(MasterRule::Mean));
     let report = Report::new(0, false);
-    let build = Build { kind, path: &args.dir, rule, place: None, pictures: None, wish: wish(&args.reading)? };
+    let build =
+        Build { kind, path: &args.dir, rule, place: None, pictures: None, wish: wish(&args.reading)? };
     let (Some(master), _) = build.run(&report, stop, Vec::new())? else {
         report.line("stopped: no master was written");
         return Ok(());

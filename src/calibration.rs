@@ -115,12 +115,8 @@ fn rule(c: &Calibration, kind: Kind) -> Option<MasterRule> {
 /// [`Error::NoFolder`] where one does not exist.
 pub fn identities(config: &Config) -> Result<Vec<(Kind, String)>> {
     let c = &config.calibration;
-    let asked = [
-        (Kind::Dark, &c.dark),
-        (Kind::Flat, &c.flat),
-        (Kind::FlatDark, &c.flat_dark),
-        (Kind::Bias, &c.bias),
-    ];
+    let asked =
+        [(Kind::Dark, &c.dark), (Kind::Flat, &c.flat), (Kind::FlatDark, &c.flat_dark), (Kind::Bias, &c.bias)];
     let mut all = Vec::new();
     for (kind, path) in asked {
         let Some(path) = path else { continue };

@@ -1,8 +1,8 @@
 //! The command line: flags and help text, nothing else.
 
 use crate::rules::Method;
-use live::{AddArgs, StatusArgs, WatchArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use live::{AddArgs, StatusArgs, WatchArgs};
 use std::path::PathBuf;
 
 pub mod live;

@@ -14,7 +14,8 @@ fn run() -> Result<()> {
     let argv = livestack::legacy::rewrite(std::env::args_os().collect())?;
     // What begins a session is kept with it.
     let words: Vec<String> = argv.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let here = || std::env::current_dir().map_err(|e| Error::io("cannot find the current folder", ".".as_ref(), e));
+    let here =
+        || std::env::current_dir().map_err(|e| Error::io("cannot find the current folder", ".".as_ref(), e));
     match Cli::parse_from(argv).command {
         Command::Stack(args) => {
             let config = Config::new(args.input, args.out, args.flags)?;

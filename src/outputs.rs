@@ -251,7 +251,13 @@ pub(crate) fn save(job: Job) -> Result<()> {
 }
 
 /// Turns a picture upright.
-pub(crate) fn turned<T: Copy>(data: &[T], w: usize, h: usize, c: usize, o: Orientation) -> (Cow<'_, [T]>, usize, usize) {
+pub(crate) fn turned<T: Copy>(
+    data: &[T],
+    w: usize,
+    h: usize,
+    c: usize,
+    o: Orientation,
+) -> (Cow<'_, [T]>, usize, usize) {
     if !matches!(o.0, 2..=8) {
         return (Cow::Borrowed(data), w, h);
     }

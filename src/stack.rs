@@ -98,7 +98,10 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
     inputs::pass_over(&report, &passed);
     inputs::pass_twins(&report, twins);
     report.line(&format!("backend: {}: {why}", backend.describe()));
-    report.event("start", json!({ "version": EVENTS, "frames": lights.len(), "backend": backend.describe(), "why": why }));
+    report.event(
+        "start",
+        json!({ "version": EVENTS, "frames": lights.len(), "backend": backend.describe(), "why": why }),
+    );
     let mut run = Run::new(config, report, Journal::new(&config.out)?, backend, stop);
     let buffers = run.masters()?;
     let mut decoder = Decoder::new(lights, threads(), buffers, config.wish.of(Kind::Light));
@@ -123,7 +126,13 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
 
 impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
     /// A run that has not begun; its masters are still to be read.
-    pub(crate) fn new(config: &'a Config, report: Report, ledger: L, backend: B, stop: &'a AtomicBool) -> Self {
+    pub(crate) fn new(
+        config: &'a Config,
+        report: Report,
+        ledger: L,
+        backend: B,
+        stop: &'a AtomicBool,
+    ) -> Self {
         Run {
             config,
             report,

@@ -113,7 +113,8 @@ pub enum News {
     /// Content that was handed on (or is in [`Setup::known`]) is being overwritten or is gone: its frame cannot be
     /// read again. What overwrites it arrives when it is complete.
     Changed(PathBuf),
-    /// Once: each file that was there at the start and was complete already has been told.
+    /// Once: each file that was there at the start and was complete has been told, also where it took the time that a
+    /// file must stand still to know. Those that are still written are not waited for.
     Scanned,
     /// One line for the user: that the folder is polled and why, that it is gone, that it is back.
     Note(String),

@@ -76,7 +76,12 @@ fn pictures(backend: Small, out: &Path, flags: &[&str]) -> Result<Vec<String>> {
     args.extend(["--dark".as_ref(), dark.as_os_str(), "--out".as_ref(), out.as_os_str()]);
     args.extend(flags.iter().map(|f| std::ffi::OsStr::new(*f)));
     let Command::Stack(args) = Cli::parse_from(args).command else { panic!("not stack") };
-    stack(&Config::new(args.input, args.out, args.flags)?, backend, "as the test asks", &AtomicBool::new(false))?;
+    stack(
+        &Config::new(args.input, args.out, args.flags)?,
+        backend,
+        "as the test asks",
+        &AtomicBool::new(false),
+    )?;
     let mut names: Vec<String> = std::fs::read_dir(out)
         .expect("output folder")
         .map(|e| e.expect("entry").file_name().to_string_lossy().into_owned())

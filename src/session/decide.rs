@@ -1,10 +1,10 @@
 //! One file after the other: what has been read is decided.
 
+use super::arrivals::Waiting;
 use super::book::Current;
 use super::journal::Decision;
 use super::live::{Session, Task};
 use super::readers::{self, Read};
-use super::arrivals::Waiting;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::tags::Kind;
@@ -33,7 +33,8 @@ impl<B: Backend> Session<'_, B> {
     fn arrival(&mut self, mut waiting: Waiting, read: Read) -> Result<()> {
         let Read { frame, print, crc, .. } = read;
         let path = waiting.arrival.path.clone();
-        let gone = matches!(&frame, Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound);
+        let gone =
+            matches!(&frame, Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound);
         if matches!(frame, Err(Error::Io { .. })) && path.parent().is_some_and(|folder| !folder.is_dir()) {
             // Not the file is gone, its whole folder is.
             self.arrivals.again(waiting, AWAY);
@@ -114,9 +115,10 @@ impl<B: Backend> Session<'_, B> {
             let print = print.or(before.map(|b| b.print)).unwrap_or(Print { size: 0, modified_ns: 0 });
             let other = before.is_some_and(|b| b.crc != crc);
             let frame = match frame {
-                Ok(_) if other => {
-                    Err(Error::decode("the stack began again, and its file has been overwritten since", &path))
-                }
+                Ok(_) if other => Err(Error::decode(
+                    "the stack began again, and its file has been overwritten since",
+                    &path,
+                )),
                 frame => frame,
             };
             let crc = before.and_then(|b| b.crc);
@@ -171,13 +173,12 @@ impl<B: Backend> Session<'_, B> {
         use super::arrivals::Kind;
         let path = &waiting.arrival.path;
         let Some(kind) = Kind::of(path) else { return false };
-        let twin_stacked = self
-            .run
-            .ledger
-            .known
-            .iter()
-            .any(|(p, k)| k.stacked && p != path && Kind::of(p).is_some_and(|o| o != kind)
-                && p.with_extension("") == path.with_extension(""));
+        let twin_stacked = self.run.ledger.known.iter().any(|(p, k)| {
+            k.stacked
+                && p != path
+                && Kind::of(p).is_some_and(|o| o != kind)
+                && p.with_extension("") == path.with_extension("")
+        });
         let passed = twin_stacked || kind != self.counts() && self.arrivals.has_twin(path);
         if passed {
             let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -45,7 +45,8 @@ impl Decision {
             }
             record
         };
-        (&self.path, self.primary, self.crc) == (&other.path, other.primary, other.crc) && bare(self) == bare(other)
+        (&self.path, self.primary, self.crc) == (&other.path, other.primary, other.crc)
+            && bare(self) == bare(other)
     }
 }
 
@@ -93,12 +94,7 @@ impl Journal {
     pub(crate) fn open(folder: &Path) -> Result<Found> {
         let path = folder.join(NAME);
         let cannot = |e| Error::io("cannot open the journal", &path, e);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map_err(cannot)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(cannot)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(cannot)?;
         let mut pending = Vec::new();
@@ -189,7 +185,8 @@ fn parse(bytes: &[u8]) -> (Vec<(u64, Entry)>, usize) {
 
 fn line(seq: u64, entry: &Entry) -> Value {
     let file = |path: &Path, print: &Print| {
-        let mut v = json!({ "path": path.to_string_lossy(), "size": print.size, "modified_ns": print.modified_ns });
+        let mut v =
+            json!({ "path": path.to_string_lossy(), "size": print.size, "modified_ns": print.modified_ns });
         if path.to_str().is_none() {
             v["path_bytes"] = json!(hex(path));
         }
@@ -290,6 +287,9 @@ mod tests {
         assert_eq!(seqs, [1, 2, 4, 5], "the void one is gone, the one after the cut is there");
         assert_eq!(records(&valid).lines().count(), 2);
         let Entry::Frame(d) = &valid[1].1 else { panic!("a frame") };
-        assert_eq!((d.path.as_path(), d.print.modified_ns, d.crc), (Path::new("a\nb.jpg"), -7, Some(u32::MAX)));
+        assert_eq!(
+            (d.path.as_path(), d.print.modified_ns, d.crc),
+            (Path::new("a\nb.jpg"), -7, Some(u32::MAX))
+        );
     }
 }

@@ -109,7 +109,10 @@ impl<B: Backend> Session<'_, B> {
         let caught_up = self.replay.is_empty() && self.run.ledger.caught_up();
         self.signals.stop.load(Ordering::Relaxed)
             || caught_up && self.plan.live.max_frames.is_some_and(|most| decided >= most)
-            || self.plan.once && self.idle() && self.requests.is_empty() && inbox::look(&self.folder).is_empty()
+            || self.plan.once
+                && self.idle()
+                && self.requests.is_empty()
+                && inbox::look(&self.folder).is_empty()
     }
 
     /// Whether nothing waits to be decided.
@@ -241,8 +244,7 @@ impl<B: Backend> Session<'_, B> {
             }
             self.requests.push((request, files));
         }
-        let opened: Vec<_> =
-            self.closed.extract_if(.., |a| std::fs::File::open(&a.path).is_ok()).collect();
+        let opened: Vec<_> = self.closed.extract_if(.., |a| std::fs::File::open(&a.path).is_ok()).collect();
         for arrival in opened {
             self.arrived(Arrival { complete: Instant::now(), ..arrival });
         }
@@ -250,11 +252,13 @@ impl<B: Backend> Session<'_, B> {
 
     /// Requests whose files are all decided are done.
     pub(super) fn close_requests(&mut self) {
-        let busy = |path: &PathBuf| {
-            self.tasks.iter().any(|(_, p, _)| p == path) || self.arrivals.waits(path)
-        };
-        let done: Vec<_> =
-            self.requests.iter().filter(|(_, files)| !files.iter().any(busy)).map(|(r, _)| r.clone()).collect();
+        let busy = |path: &PathBuf| self.tasks.iter().any(|(_, p, _)| p == path) || self.arrivals.waits(path);
+        let done: Vec<_> = self
+            .requests
+            .iter()
+            .filter(|(_, files)| !files.iter().any(busy))
+            .map(|(r, _)| r.clone())
+            .collect();
         for request in done {
             // One that cannot be removed is looked at again: its files are known by then.
             if std::fs::remove_file(&request).is_ok() {

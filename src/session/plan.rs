@@ -125,7 +125,9 @@ impl Plan {
         };
         let wrong = |what: String| Error::InUse { what, path: folder.clone() };
         if about["version"].as_u64() > Some(journal::VERSION) {
-            return Err(wrong("the session is of a newer livestack: use that, or begin anew with --fresh".into()));
+            return Err(wrong(
+                "the session is of a newer livestack: use that, or begin anew with --fresh".into(),
+            ));
         }
         let session: Settings = serde_json::from_value(about["settings"].clone()).unwrap_or_default();
         let usual = entries.iter().rev().find_map(|(_, e)| match e {

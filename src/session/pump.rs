@@ -180,7 +180,9 @@ impl<B: Backend> Session<'_, B> {
             }
             Err(e) => {
                 if !self.pump.troubles.contains_key(what) {
-                    self.run.report.warn(&format!("{e}: stacking goes on, the {what} is written when it can be"));
+                    self.run
+                        .report
+                        .warn(&format!("{e}: stacking goes on, the {what} is written when it can be"));
                 }
                 self.pump.troubles.insert(what, e.to_string());
             }
@@ -194,7 +196,8 @@ impl<B: Backend> Session<'_, B> {
             self.pump.troubles.insert("journal", e.to_string());
             self.pump.sync_from = Instant::now() + RETRY;
         }
-        let waits = self.run.ledger.behind() && !self.run.ledger.known.is_empty() || self.pump.troubles.contains_key("journal");
+        let waits = self.run.ledger.behind() && !self.run.ledger.known.is_empty()
+            || self.pump.troubles.contains_key("journal");
         if waits && Instant::now() >= self.pump.sync_from {
             let synced = self.run.ledger.sync();
             self.pump.sync_from = Instant::now() + RETRY;
@@ -228,8 +231,7 @@ impl<B: Backend> Session<'_, B> {
         let shown = self.shown();
         let newest = self.pump.newest.take();
         let Some(night) = self.run.night.as_mut().filter(|n| n.engine.stacked() > 0) else { return Ok(()) };
-        let batch =
-            Batch::render(&mut night.engine, &self.plan.config, &night.subject, shown, newest, last)?;
+        let batch = Batch::render(&mut night.engine, &self.plan.config, &night.subject, shown, newest, last)?;
         self.pump.fresh = 0;
         self.pump.published = Some(Instant::now());
         self.publisher.give(batch);
@@ -277,7 +279,9 @@ impl<B: Backend> Session<'_, B> {
 
     fn checkpoint_due(&self) -> bool {
         let p = &self.pump;
-        if self.run.night.is_none() || self.run.ledger.applied <= p.saved || Instant::now() < p.checkpoint_from
+        if self.run.night.is_none()
+            || self.run.ledger.applied <= p.saved
+            || Instant::now() < p.checkpoint_from
         {
             return false;
         }
@@ -305,10 +309,9 @@ impl<B: Backend> Session<'_, B> {
                 self.pump.hurry = false;
                 let (stacked, rejected) = (self.run.report.stacked, self.run.report.rejected);
                 self.pump.checkpoint_state = json!({ "time": clock(), "stacked": stacked });
-                self.run.report.event(
-                    "checkpoint",
-                    json!({ "stacked": stacked, "rejected": rejected, "ms": ms }),
-                );
+                self.run
+                    .report
+                    .event("checkpoint", json!({ "stacked": stacked, "rejected": rejected, "ms": ms }));
                 Ok(())
             }
         };
@@ -412,9 +415,8 @@ impl<B: Backend> Session<'_, B> {
         self.close_requests();
         self.write_status("ended");
         let (stacked, rejected) = (self.run.report.stacked, self.run.report.rejected);
-        let lag = self.latency().map_or(String::new(), |ms| {
-            format!("; from file to picture {ms:.0} ms (median)")
-        });
+        let lag =
+            self.latency().map_or(String::new(), |ms| format!("; from file to picture {ms:.0} ms (median)"));
         self.run.report.line(&format!("{stacked} stacked, {rejected} rejected{lag}"));
         if !night {
             self.run.report.line("nothing was stacked: no picture was written");

@@ -109,7 +109,11 @@ fn read(request: Request, wish: &Wish) -> Read {
 }
 
 /// A frame, what the file system says of it where that stood still, and the CRC-32 of its content.
-pub(crate) fn file(path: &Path, buffer: Vec<u32>, wish: &Wish) -> (Result<Frame>, Option<Print>, Option<u32>) {
+pub(crate) fn file(
+    path: &Path,
+    buffer: Vec<u32>,
+    wish: &Wish,
+) -> (Result<Frame>, Option<Print>, Option<u32>) {
     let cannot = |e| Error::io("cannot read the frame", path, e);
     let before = match Print::of(path) {
         Ok(before) => before,

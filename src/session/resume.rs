@@ -13,12 +13,12 @@ use crate::backend::Backend;
 use crate::checkpoint::{self, Reader};
 use crate::error::{Error, Result};
 use crate::judge::Judge;
+use crate::outputs;
 use crate::report::{EVENTS, Report};
 use crate::service::Service;
 use crate::signals::Signals;
 use crate::stack::Run;
 use crate::watch::{Print, Setup, Watcher};
-use crate::outputs;
 use serde_json::json;
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -136,7 +136,9 @@ impl<'a, B: Backend> Session<'a, B> {
         let files = entries.iter().filter(|(_, e)| matches!(e, Entry::Frame(d) if d.primary)).count();
         if !damaged.is_empty() {
             let instead = match &from {
-                Some(saved) => format!("the older one, of {} frames, is taken", saved.stacked + saved.rejected),
+                Some(saved) => {
+                    format!("the older one, of {} frames, is taken", saved.stacked + saved.rejected)
+                }
                 None => format!("all {files} frames are read again"),
             };
             self.run.report.warn(&format!("{}: {instead}", damaged.join("; ")));
@@ -222,12 +224,17 @@ impl<'a, B: Backend> Session<'a, B> {
         let begun = &saved.begun;
         let mut night = self.run.begin(begun.first.clone(), Some(&begun.methods))?;
         let (config, canvas) = (&self.plan.config, night.engine.setup.shape);
-        let restored = Judge::restored(config.rules, (canvas.width, canvas.height), f64::from(begun.first.white), &mut reader)
-            .and_then(|judge| {
-                night.judge = judge;
-                night.engine.load(&mut reader)
-            })
-            .and_then(|()| reader.end());
+        let restored = Judge::restored(
+            config.rules,
+            (canvas.width, canvas.height),
+            f64::from(begun.first.white),
+            &mut reader,
+        )
+        .and_then(|judge| {
+            night.judge = judge;
+            night.engine.load(&mut reader)
+        })
+        .and_then(|()| reader.end());
         if let Err(e) = restored {
             self.run.backend = Some(night.engine.into_backend());
             self.free.extend(self.run.masters()?);

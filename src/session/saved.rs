@@ -57,7 +57,8 @@ pub(super) struct Begun {
 /// [`crate::error::Error::Io`] where the disk does not take it; where the device fails.
 pub(super) fn store<B: Backend>(session: &mut Session<'_, B>) -> Result<()> {
     let Session { run, folder, id, .. } = session;
-    let known = run.ledger.known.iter().map(|(path, k)| (Stored(path.clone()), k.print, k.crc, k.stacked, k.seq));
+    let known =
+        run.ledger.known.iter().map(|(path, k)| (Stored(path.clone()), k.print, k.crc, k.stacked, k.seq));
     let known: Vec<_> = known.collect();
     let Some(night) = run.night.as_mut() else { return Ok(()) };
     let saved = Saved {

@@ -87,7 +87,9 @@ fn text(s: &Value) -> String {
         let median = s["latency_ms"]["median"].as_f64().unwrap_or(ms);
         let _ = writeln!(out, "latency    {ms:.0} ms from file to picture (median {median:.0} ms)");
     }
-    for (name, field) in [("folder", "folder"), ("outputs", "out"), ("backend", "backend"), ("trouble", "trouble")] {
+    for (name, field) in
+        [("folder", "folder"), ("outputs", "out"), ("backend", "backend"), ("trouble", "trouble")]
+    {
         if let Some(value) = s[field].as_str() {
             let _ = writeln!(out, "{name:<10} {value}");
         }

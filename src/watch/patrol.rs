@@ -61,8 +61,10 @@ pub(super) struct Patrol<N> {
     place: Place,
     /// When the whole folder is looked at next.
     next_look: Instant,
-    /// The first look was told.
-    scanned: bool,
+    /// The first look is over.
+    looked: bool,
+    /// Until when what was there at the first look, and may be complete, is waited for; `None`: that is over.
+    opening: Option<Instant>,
 }
 
 impl<N: FnMut(News) -> bool> Patrol<N> {
@@ -87,7 +89,8 @@ impl<N: FnMut(News) -> bool> Patrol<N> {
             events,
             place,
             next_look,
-            scanned: false,
+            looked: false,
+            opening: None,
         }
     }
 
@@ -104,7 +107,7 @@ impl<N: FnMut(News) -> bool> Patrol<N> {
     fn next_wake(&self) -> Instant {
         // Polling looks at its own pace only: servers are asked no more often than was said.
         let due = self.settler.next_due().filter(|_| self.mode == Mode::Events && self.is_there());
-        due.map_or(self.next_look, |due| due.min(self.next_look))
+        [due, self.opening].into_iter().flatten().fold(self.next_look, Instant::min)
     }
 
     fn is_there(&self) -> bool {
@@ -120,7 +123,21 @@ impl<N: FnMut(News) -> bool> Patrol<N> {
         if self.is_there() && !pending.lost {
             everything |= self.look_at(pending)?;
         }
-        if everything { self.look() } else { Ok(()) }
+        if everything {
+            self.look()?;
+        }
+        self.open()
+    }
+
+    /// Tells that the first look is over once nothing of it may still turn out to be complete: what was closed just
+    /// before the start must not fall behind what comes after.
+    fn open(&mut self) -> Result<(), Ended> {
+        let Some(until) = self.opening else { return Ok(()) };
+        if until > Instant::now() && self.settler.opens() {
+            return Ok(());
+        }
+        self.opening = None;
+        self.tell(News::Scanned)
     }
 
     /// Looks at the files that something happened to, and at those that are due; whether that leaves doubts that a
@@ -209,7 +226,7 @@ impl<N: FnMut(News) -> bool> Patrol<N> {
 
     /// Tells what follows from a list of all files.
     fn judge(&mut self, files: &[(OsString, Option<Seen>)], missing: Missing) -> Result<(), Ended> {
-        let first = !self.scanned;
+        let first = !self.looked;
         let (now, settle) = (nanoseconds(SystemTime::now()), self.settle);
         let hint =
             |seen: &Seen| if first { Hint::Existing(is_old(&seen.print, now, settle)) } else { Hint::None };
@@ -218,8 +235,9 @@ impl<N: FnMut(News) -> bool> Patrol<N> {
         verdicts.sort_by(in_order);
         self.tell_all(verdicts)?;
         if first {
-            self.scanned = true;
-            self.tell(News::Scanned)?;
+            self.looked = true;
+            let pace = if let Mode::Poll(pace) = self.mode { 2 * pace } else { RETRY };
+            self.opening = Some(Instant::now() + self.settle + pace);
         }
         Ok(())
     }

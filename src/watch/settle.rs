@@ -83,12 +83,14 @@ struct Growing {
     /// When it was closed or renamed in, if nobody wrote to it since.
     closed: Option<Instant>,
     existing: bool,
+    /// It was seen to change.
+    changed: bool,
 }
 
 impl Growing {
     fn new(seen: &Seen) -> Growing {
         let Seen { print, file, at } = *seen;
-        Growing { print, file, since: at, again: false, closed: None, existing: false }
+        Growing { print, file, since: at, again: false, closed: None, existing: false, changed: false }
     }
 
     /// Takes in how the file was found now.
@@ -103,7 +105,7 @@ impl Growing {
         let same = self.print == seen.print && self.file == seen.file;
         self.again = same && !first;
         if !same {
-            (self.print, self.file, self.since) = (seen.print, seen.file, seen.at);
+            (self.print, self.file, self.since, self.changed) = (seen.print, seen.file, seen.at, true);
         }
     }
 
@@ -215,6 +217,12 @@ impl Settler {
                 None => self.unclear(name, Instant::now()),
             }
         }
+    }
+
+    /// Whether a file that was there at the start has stood still since, and is waited for.
+    pub(super) fn opens(&self) -> bool {
+        let still = |g: &Growing| g.existing && !g.changed && g.print.size > 0;
+        self.growing.values().any(still)
     }
 
     /// Whether `name` is waited for.
