@@ -220,7 +220,7 @@ impl<B: Backend> Session<'_, B> {
             stacked: night.map_or(0, |n| n.engine.stacked() as usize),
             rejected: report.rejected,
             exposure_s: summary.map_or(0.0, |s| s.exposure_s),
-            last: self.pump.last_rejection.as_ref().map(|r| format!("{r}")).or_else(|| said(&self.pump.last)),
+            last: self.pump.last_rejection.clone().or_else(|| said(&self.pump.last)),
             target: summary.and_then(|s| s.reference.as_ref()).and_then(|(_, tags)| tags.object.clone()),
             number: self.pump.publication,
         }
