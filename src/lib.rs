@@ -18,6 +18,7 @@
 //! | [`mod@kernels`] | one file a kernel: parameters, CPU twin, typed call; its WGSL has the same stem under `shaders/` |
 //! | [`rules`] | the accumulation rules, a table; their WGSL under `shaders/rules/` |
 //! | [`backend`] | the seam: the CPU runs twins over bands of rows, the GPU dispatches shaders over the same bands |
+//! | [`checkpoint`], [`path_bytes`] | a running stack in a file, taken up again bit for bit; paths in it; each `saved` module beside what it stores |
 //! | [`outputs`], [`summary`], [`record`], [`report`] | pictures, their headers, `frames.jsonl`, what the user sees |
 //! | [`watch`] | a hot folder: which files in it are complete, and which were overwritten |
 //! | [`build_master`] | the `master` command |
@@ -69,6 +70,9 @@
 //! - **The template settles, then stays; and it grows** where stars enter. The reference's own noise would otherwise show
 //!   in the poses as the field drifts. With `--align-to first` it is the first frame, all night. See `align::grow`.
 //! - **Examine, judge, stack**: the stack changes only in the last step, so a rejected frame leaves no trace.
+//! - **A checkpoint holds what frames have left behind**, and nothing that the same files make anew (masters, plans, the
+//!   frame at hand). Every struct is taken apart field by field where it is stored, so that a new field cannot be
+//!   forgotten; host values go through serde, planes as they lie on the device. See [`checkpoint`].
 //! - **What is decided again is read again**: a replaced reference or a new target goes back to the files, not to frames
 //!   kept in memory.
 //! - **The pose of the warp is split** into an integer map and a small remainder, for the same reason. See
