@@ -107,7 +107,7 @@ fn exposure(seconds: f64) -> Option<String> {
     Some(match whole {
         _ if seconds < SHORT_S => format!("{} s", (seconds * 10.0).round() / 10.0),
         ..MINUTE_S => format!("{whole} s"),
-        ..HOUR_S => format!("{} min {} s", whole / MINUTE_S, whole % MINUTE_S),
+        MINUTE_S..HOUR_S => format!("{} min {} s", whole / MINUTE_S, whole % MINUTE_S),
         _ => format!("{} h {} min", whole / HOUR_S, whole % HOUR_S / MINUTE_S),
     })
 }

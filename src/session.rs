@@ -58,7 +58,7 @@ pub(crate) enum Wake {
     /// Of the folder.
     News(News),
     /// A file was read.
-    Read(readers::Read),
+    Read(Box<readers::Read>),
     /// Outputs were written, or not.
     Published(publish::Done),
 }

@@ -94,7 +94,7 @@ fn work(queue: &(Mutex<Queue>, Condvar), wish: &Wish, wake: &Sender<Wake>) {
             }
         };
         let read = read(request, wish);
-        if wake.send(Wake::Read(read)).is_err() {
+        if wake.send(Wake::Read(Box::new(read))).is_err() {
             return;
         }
     }
