@@ -28,6 +28,7 @@ mod resume;
 mod saved;
 mod settings;
 mod status;
+mod tell;
 
 pub use plan::{Plan, Start};
 pub use status::print as status;
