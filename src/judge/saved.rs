@@ -150,7 +150,7 @@ mod tests {
     /// One of two fields, or one of two scenes.
     fn glimpse(which: u64) -> Glimpse {
         let mut dice = Dice(which);
-        if which % 2 == 0 {
+        if which.is_multiple_of(2) {
             let plane: Vec<f32> = (0..48 * 32).map(|_| dice.below(1000) as f32).collect();
             return Glimpse::Scene(crate::align::phase::Small::new(plane, 48, 32).spectrum());
         }

@@ -137,7 +137,8 @@ pub(crate) fn wandering(align_to: AlignTo) -> Night {
         let shot = match k {
             9 => Shot { map: compose(&shift(31.0, -22.0), map), ..clear },
             12 | 13 => Shot { blur: 2.4, ..clear },
-            16 => Shot { clear: 0.6, ..clear },
+            // Where the template would hand over, were there as many stars as it has.
+            18 => Shot { clear: 0.42, ..clear },
             _ => clear,
         };
         let field = if (20..22).contains(&k) { &other } else { &sky };
