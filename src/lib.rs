@@ -20,6 +20,7 @@
 //! | [`backend`] | the seam: the CPU runs twins over bands of rows, the GPU dispatches shaders over the same bands |
 //! | [`outputs`], [`summary`], [`record`], [`report`] | pictures, their headers, `frames.jsonl`, what the user sees |
 //! | [`build_master`] | the `master` command |
+//! | [`page`], [`service`], [`legacy`] | the page that the room sees; systemd's notify protocol; the original script's command line |
 //! | [`memory`], [`timing`] | how much may be used; one span per kernel and host stage |
 //!
 //! # Data flow
