@@ -22,6 +22,7 @@
 //! | [`outputs`], [`summary`], [`record`], [`report`] | pictures, their headers, `frames.jsonl`, what the user sees |
 //! | [`watch`] | a hot folder: which files in it are complete, and which were overwritten |
 //! | [`build_master`] | the `master` command |
+//! | [`page`], [`service`], [`legacy`] | the page that the room sees; systemd's notify protocol; the original script's command line |
 //! | [`memory`], [`timing`] | how much may be used; one span per kernel and host stage |
 //!
 //! # Data flow
