@@ -8,7 +8,9 @@
 //! | `main` | parse, choose the backend, run, exit code |
 //! | [`cli`], [`config`] | flags and help; validated settings |
 //! | [`error`] | errors in one line, exit codes |
-//! | [`stack`] | the `stack` command: the loop over frames |
+//! | [`start`], [`signals`] | work on whichever backend is chosen, and on the CPU where the GPU fails; what signals ask for |
+//! | [`stack`] | the `stack` command: the loop over frames; and one frame after the other, for both commands |
+//! | [`session`] | `watch`, `add`, `status`: the live loop, journal, checkpoints, publishing |
 //! | [`inputs`], [`decode`], [`io`] | which files, in what order; decoding ahead; one file a format, the `FORMATS` table |
 //! | [`frame`], [`sensor`], [`tags`] | a frame on the host; what its samples mean; what its header says |
 //! | [`calibration`], [`master`] | which masters a night has; frames made into one in bounded memory, kept, and how lights are calibrated |
@@ -48,6 +50,22 @@
 //! ```
 //!
 //! Pixels cross the bus once going in; only tables, sums and pictures come back.
+//!
+//! # A session
+//!
+//! ```text
+//! watch (thread)    folder -> settled files ------------------+
+//! readers (threads) file -> frame, its CRC and its print -----+--> one channel --> the loop (session::live)
+//! publisher (thread) pictures -> PNG, latest.jpg, the page ---+      waits, feeds the readers, decides one frame at a
+//! inbox/            requests of `add`, looked for ------------+      time: Run::frame, as `stack` does
+//!                                                                    -> journal.jsonl, synced
+//!                                                                    -> now and then: render for the publisher, checkpoint
+//! ```
+//!
+//! The journal is the truth: a decision counts once its line is synced. A checkpoint says which line it stands for; taking up
+//! a session is loading it and deciding again, in the journal's order, the files of the lines after it, each known by its
+//! CRC. What comes out as before needs no new line; where it does not (a file is gone), the lines from there on are declared
+//! void and new ones follow. `frames.jsonl` is the journal's valid records.
 //!
 //! # Decisions
 //!

@@ -217,8 +217,10 @@ fn files(args: &AddArgs, out: &Path, cwd: &Path) -> Result<Vec<PathBuf>> {
         .collect();
     // Listed by name already: files of one moment keep that order.
     timed.sort_by_key(|(time, _)| *time);
-    let count = args.flags.last.max(1);
-    let skip = timed.len().saturating_sub(count);
+    let skip = match args.flags.last.unwrap_or(1) {
+        0 => 0,
+        count => timed.len().saturating_sub(count),
+    };
     let files: Vec<PathBuf> = timed.into_iter().skip(skip).map(|(_, path)| path).collect();
     if files.is_empty() {
         return Err(Error::NothingStacked(format!("no frames found to add: {}", dir.display())));
@@ -268,7 +270,7 @@ fn reopened(
 
 /// The flags of `add` that are about the stack.
 fn quiet(args: &AddArgs) -> crate::cli::StackFlags {
-    crate::cli::StackFlags { json: false, timings: false, last: 0, ..args.flags.clone() }
+    crate::cli::StackFlags { json: false, timings: false, last: None, ..args.flags.clone() }
 }
 
 fn from(command: Command, out: &Path, cwd: &Path) -> Result<(Config, Live)> {
