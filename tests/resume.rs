@@ -69,7 +69,7 @@ fn gray_frames_and_mosaics() {
 #[test]
 fn a_scene() {
     let night = moon();
-    resumes(&night, 0..night.frames.len(), &["\"phase\"", "\"search\""]);
+    resumes(&night, 0..night.frames.len(), &["\"phase\"", "\"search\"", " Scale Ok"]);
 }
 
 #[test]
