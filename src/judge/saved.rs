@@ -165,7 +165,7 @@ mod tests {
             angle: 0.0,
             peak: 9000.0,
         };
-        Glimpse::Stars((0..40).map(star).collect())
+        Glimpse::Stars((0..14).map(star).collect())
     }
 
     /// What a judge says of a frame that chance makes.
