@@ -1,6 +1,6 @@
 //! Full disks in mid-night, through the real binary on small file systems: the stack lives on, is written when there is
 //! room again, and where there never is, the exit code tells.
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 
 mod common;
 

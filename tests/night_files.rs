@@ -1,6 +1,6 @@
 //! What a night does to single files, through the real binary on a real file system: half-written ones, renamed and
 //! overwritten ones, odd names, what is no frame at all.
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 
 mod common;
 

@@ -295,7 +295,7 @@ impl<B: Backend> Session<'_, B> {
     pub(super) fn checkpoint(&mut self) -> Result<()> {
         let start = Instant::now();
         // A checkpoint stands for entries of the journal: were it ahead of them, numbers would be given twice after a kill.
-        if let Err(e) = self.run.ledger.sync() {
+        if let Err(e) = self.run.ledger.flush() {
             self.pump.checkpoint_from = Instant::now() + RETRY;
             self.disk("journal", Err(e));
             return Ok(());
