@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs them all. The GPU tests want a Vulkan driver: where none is installed, a
 # software one (Mesa's lavapipe) is fetched from the distribution. LIVESTACK_TEST_GPU=skip runs without. The test of the
-# page wants Chromium, which is fetched likewise; LIVESTACK_TEST_BROWSER=skip runs without.
+# page wants Chromium, which is fetched likewise; LIVESTACK_TEST_BROWSER=skip runs without. The test of a clock that is set
+# back wants libfaketime; LIVESTACK_TEST_CLOCK=skip runs without.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -48,6 +49,11 @@ if [ "${LIVESTACK_TEST_BROWSER:-}" != skip ] && [ "$(uname -s)" = Linux ] && ! b
     # A font too: a browser without any shows no text.
     install "chromium fonts-dejavu-core" "chromium dejavu-sans-fonts" "chromium ttf-dejavu" \
         "install Chromium, or set LIVESTACK_TEST_BROWSER=skip"
+fi
+
+if [ "${LIVESTACK_TEST_CLOCK:-}" != skip ] && [ "$(uname -s)" = Linux ] && ! command -v faketime >/dev/null; then
+    echo "no libfaketime found: installing faketime"
+    install faketime libfaketime libfaketime "install libfaketime, or set LIVESTACK_TEST_CLOCK=skip"
 fi
 
 # Without it the software driver complains on stderr in every test.

@@ -113,15 +113,34 @@ pub fn decode_bytes(path: &Path, bytes: Vec<u8>, recycled: Vec<u32>) -> Result<F
     if bytes.is_empty() {
         return Err(Error::decode("expected a frame, got an empty file: copy it again", path));
     }
-    // Many cameras' files begin like a TIFF: the name goes first where the bytes allow.
-    let by_bytes = || FORMATS.iter().find(|format| (format.magic)(&bytes));
-    let format = Some(named).filter(|format| (format.magic)(&bytes)).or_else(by_bytes).ok_or_else(|| {
-        Error::decode(format!("expected a {} file by its name, got something else", named.name), path)
-    })?;
+    let format = recognised(path, named, &bytes)?;
     let picture = guard::guarded(|| (format.decode)(bytes, recycled))
         .map_err(|why| Error::decode(format!("cannot decode the {} frame: {why}", format.name), path))?;
     let Picture { shape, words, sensor, tags } = picture;
     Ok(Frame { path: path.to_owned(), shape, words, sensor, tags })
+}
+
+/// The format of the file `path` that begins with `bytes` and is `named` like one of that format.
+fn recognised(path: &Path, named: &'static Format, bytes: &[u8]) -> Result<&'static Format> {
+    // Many cameras' files begin like a TIFF: the name goes first where the bytes allow.
+    let by_bytes = || FORMATS.iter().find(|format| (format.magic)(bytes));
+    Some(named).filter(|format| (format.magic)(bytes)).or_else(by_bytes).ok_or_else(|| {
+        Error::decode(format!("expected a {} file by its name, got something else", named.name), path)
+    })
+}
+
+/// Looks at the first bytes of the file `path` alone, before so much is read as it is large.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read; [`Error::Decode`] when it begins like no frame.
+pub(crate) fn begins_as_frame(path: &Path) -> Result<()> {
+    use std::io::Read;
+
+    let named = promised(path)?;
+    let mut head = Vec::with_capacity(HEAD);
+    let read = File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
+    read.map_err(|source| Error::io("cannot read the frame", path, source))?;
+    recognised(path, named, &head).map(|_| ())
 }
 
 /// The capture time of the frame `path`, `YYYY-MM-DDThh:mm:ss[.fff]`, without decoding it; `None` where the

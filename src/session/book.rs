@@ -117,6 +117,14 @@ impl Book {
         self.known.insert(d.path.clone(), known);
     }
 
+    /// Writes to the journal what could not be written.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; it is tried again with the next call.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.journal.flush()
+    }
+
     /// Writes what could not be written, and makes `frames.jsonl` anew where it is not what the journal says.
     ///
     /// # Errors

@@ -178,8 +178,8 @@ impl<B: Backend> Session<'_, B> {
         if path.exists() {
             self.arrivals.remove(path);
         }
-        if self.run.ledger.known.get(path).is_some_and(|k| k.stacked && k.seq > self.pump.saved) {
-            // It cannot be read again: the stack must be safe without it.
+        if self.run.ledger.known.get(path).is_some_and(|k| k.seq > self.pump.saved) {
+            // It cannot be read again: the stack, and what follows from a rejected frame, must be safe without it.
             self.pump.hurry = true;
         }
     }

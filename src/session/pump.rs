@@ -254,6 +254,12 @@ impl<B: Backend> Session<'_, B> {
     /// Saves the stack.
     pub(super) fn checkpoint(&mut self) -> Result<()> {
         let start = Instant::now();
+        // A checkpoint stands for entries of the journal: were it ahead of them, numbers would be given twice after a kill.
+        if let Err(e) = self.run.ledger.flush() {
+            self.pump.checkpoint_from = Instant::now() + RETRY;
+            self.disk("journal", Err(e));
+            return Ok(());
+        }
         let stored = saved::store(self);
         self.pump.checkpoint = Instant::now();
         let stored = match stored {

@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// Share of the free memory that a file and its frame may take: more is no frame of a camera, or no camera for this
 /// machine.
 const SHARE: u64 = 4;
+/// Files of more bytes are looked at before they are read: no frame of a usual camera has so many, and what has is often
+/// none, or is still being written and empty so far.
+const LARGE: u64 = 1 << 28;
 
 /// What came of a file.
 pub(crate) struct Read {
@@ -127,6 +130,11 @@ pub(crate) fn file(
     if before.size > most {
         let why = format!("expected a frame, got {} MB: more than fits in memory", before.size / 1_000_000);
         return (Err(Error::decode(why, path)), Some(before), None);
+    }
+    if before.size > LARGE
+        && let Err(e) = crate::io::begins_as_frame(path)
+    {
+        return (Err(e), Some(before), None);
     }
     let bytes = match crate::io::bytes_of(path) {
         Ok(bytes) => bytes,
