@@ -84,6 +84,8 @@ fn never_killed() {
         let (live, run, _) = live_through(&script, &cuts);
         run.exits(0);
         each_once(&live, FRAMES, script.label);
-        same(&left(&live), &script.uninterrupted(), script.label);
+        let whole = script.uninterrupted();
+        script.is_seen_in(&whole);
+        same(&left(&live), &whole, script.label);
     }
 }

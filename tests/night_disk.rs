@@ -17,7 +17,7 @@ const FLAGS: &str = "--format fits,png --checkpoint 0.1 --publish-every 0.2s";
 /// Room for all that a session writes, kB: two checkpoints and one on the way of some MB each, and pictures.
 const ROOM: usize = 40 << 10;
 /// Longer than the time between two tries.
-const TRIES: Duration = Duration::from_secs(12);
+const TRIES: Duration = Duration::from_secs(8);
 
 /// A session on a disk of its own, or on two.
 struct Scene {
@@ -69,8 +69,10 @@ impl Scene {
         let lines = journal(&self.live.out);
         let journalled: Vec<_> = lines.iter().filter(|l| l["line"] == "frame").collect();
         assert_eq!(journalled.len(), frames, "{lines:#?}");
-        let files: Vec<_> = (0..frames).map(|k| self.live.input.join(name(k))).collect();
-        assert!(self.live.floats() == self.live.stacked(&files), "the outputs are of other frames");
+        assert!(
+            self.live.floats() == self.live.stacked((0..frames).map(light)),
+            "the outputs are of other frames"
+        );
     }
 
     /// What is left besides is no part of a file.
@@ -109,16 +111,18 @@ fn a_disk_that_is_full_for_a_while() {
     std::thread::sleep(TRIES);
     let three = records(&scene.live.out);
     assert!(three.len() < 7 && sorted(&three, "rejected").is_empty(), "the disk was not full");
-    complains(&watch.err(), 3);
+    // Checkpoints do not run ahead of the journal.
+    complains(&watch.err(), 2);
     scene.free();
     watch.decides(7);
-    for what in ["journal", "picture", "checkpoint"] {
+    for what in ["journal", "picture"] {
         watch.says(&format!("the {what} is written again"));
     }
     scene.stacks(&mut watch, 7..8);
     let run = watch.stop().exits(0);
     assert_eq!(run.counts(), (8, 0));
-    complains(&run.err, 3);
+    complains(&run.err, 2);
+    assert!(run.warnings("written again").len() == 2, "{run:#?}");
     scene.complete(8);
     scene.clean();
     assert_eq!(scene.live.run(&format!("{FLAGS} --max-frames 8")).exits(0).counts(), (8, 0));
@@ -199,7 +203,7 @@ fn a_disk_that_stays_full() {
             last.starts_with("livestack: ") && last.contains(FULL) && !last.contains("goes on"),
             "{run:#?}"
         );
-        assert!(run.warnings(FULL).len() <= 4, "{run:#?}");
+        assert!(run.warnings(FULL).len() <= 3, "{run:#?}");
         scene.free();
         let run = scene.live.run(&format!("{FLAGS} --max-frames 6")).exits(0);
         assert_eq!(run.counts(), (6, 0), "{run:#?}");

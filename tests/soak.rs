@@ -82,7 +82,7 @@ fn a_long_night() {
     let mut watch = live.watch("--method addcomp --publish-every 1s --checkpoint 5");
     let pid = watch.pid();
     let (mut samples, start) = (Vec::new(), Instant::now());
-    let mut look = |samples: &mut Vec<Sample>| {
+    let look = |samples: &mut Vec<Sample>| {
         let decided = records(&live.out).len();
         let rss_kb = proc_number(pid, "VmRSS").expect("it runs");
         samples.push(Sample { decided, rss_kb, descriptors: descriptors(pid) });

@@ -58,14 +58,10 @@ fn to_the_end(live: &Live, missing: &[usize], case: &str) -> Run {
     let names: Vec<_> = there.iter().map(|k| name(*k)).collect();
     assert_eq!(sorted(&all, "stacked"), names, "{case}: {:?}\n{run:#?}", decisions(&all));
     assert_eq!(run.counts(), (there.len(), 0), "{case}: {run:#?}");
-    let copies = live.place.folder("copies");
-    let copy = |k: &usize| {
-        let path = copies.join(name(*k));
-        std::fs::write(&path, light(*k)).expect("written");
-        path
-    };
-    let files: Vec<_> = there.iter().map(copy).collect();
-    assert!(live.floats() == live.stacked(&files), "{case}: not the stack of its frames");
+    assert!(
+        live.floats() == live.stacked(there.into_iter().map(light)),
+        "{case}: not the stack of its frames"
+    );
     run
 }
 
@@ -202,4 +198,55 @@ fn a_frame_that_is_overwritten_is_saved_in_time() {
     assert!(watch.kill());
     let run = live.run(&format!("{FLAGS} {NEVER} --max-frames 4")).exits(0);
     assert_eq!((run.counts(), run.err.as_str()), ((4, 0), ""), "{run:#?}");
+}
+
+/// Promise: `frames.jsonl` is made from the journal: where it is gone, cut or says something else, it is what it was after
+/// the next start.
+#[test]
+fn the_records_are_made_from_the_journal() {
+    for checkpoints in [true, false] {
+        let live = cut(checkpoints);
+        let path = live.out.join("frames.jsonl");
+        let was = std::fs::read(&path).expect("records");
+        let spoils: [&dyn Fn(); 3] = [
+            &|| std::fs::remove_file(&path).expect("removed"),
+            &|| std::fs::write(&path, &was[..was.len() - 30]).expect("written"),
+            &|| std::fs::write(&path, b"{\"file\":\"other\",\"status\":\"stacked\"}\n").expect("written"),
+        ];
+        for spoil in spoils {
+            spoil();
+            live.run(&format!("{FLAGS} {NEVER} --max-frames {CUT}")).exits(0);
+            assert!(std::fs::read(&path).expect("records") == was, "checkpoints {checkpoints}");
+        }
+    }
+}
+
+/// Promise: a session that is asked to end while frames are read again ends with 0, as it does at any other time, and
+/// nothing is lost.
+#[test]
+fn stopped_while_frames_are_read_again() {
+    let live = Live::new();
+    let mut watch = live.watch(&format!("{FLAGS} {NEVER}"));
+    live.lights(0..CUT);
+    // Enough to be met in the middle of them.
+    (CUT..20 * CUT).for_each(|k| live.put(format!("more_{k:03}.png"), &light(k % CUT)));
+    watch.decides(20 * CUT);
+    assert!(watch.kill());
+    let mut met = 0;
+    for wait in (0..12).map(|k| 15 * k) {
+        let watch = live.watch(&format!("{FLAGS} {NEVER}"));
+        // Before that, nobody listens to signals yet.
+        wait_for("its start", || watch.said().contains("backend").then_some(()));
+        std::thread::sleep(Duration::from_millis(wait));
+        let run = watch.stop().exits(0);
+        met += usize::from(!run.out.contains("taken up"));
+        std::fs::remove_file(live.out.join("session/checkpoint")).ok();
+        std::fs::remove_file(live.out.join("session/checkpoint.previous")).ok();
+    }
+    assert!(met > 0, "none was stopped while frames were read again");
+    let run = live.run(&format!("{FLAGS} {NEVER} --max-frames {}", 20 * CUT)).exits(0);
+    assert_eq!(run.counts(), (20 * CUT, 0), "{run:#?}");
+    assert_eq!(records(&live.out).len(), 20 * CUT);
+    let frames = (0..CUT).map(light).chain((CUT..20 * CUT).map(|k| light(k % CUT)));
+    assert!(live.floats() == live.stacked(frames));
 }

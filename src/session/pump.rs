@@ -171,10 +171,13 @@ impl<B: Backend> Session<'_, B> {
 
     /// Tries again to write what could not be written.
     fn recover(&mut self) {
-        if let Some(e) = self.run.failed.take() {
+        if let Some(e) = &self.run.failed {
+            let what = if self.run.ledger.behind() { "journal" } else { "picture" };
             // It was said already.
-            self.pump.troubles.insert("journal", e.to_string());
-            self.pump.sync_from = Instant::now() + RETRY;
+            if !self.pump.troubles.contains_key(what) {
+                self.pump.troubles.insert(what, e.to_string());
+                self.pump.sync_from = Instant::now() + RETRY;
+            }
         }
         let waits = self.run.ledger.behind() && !self.run.ledger.known.is_empty()
             || self.pump.troubles.contains_key("journal");
@@ -182,7 +185,6 @@ impl<B: Backend> Session<'_, B> {
             let synced = self.run.ledger.sync();
             self.pump.sync_from = Instant::now() + RETRY;
             self.disk("journal", synced);
-            self.run.stuck = false;
         }
     }
 

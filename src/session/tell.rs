@@ -21,6 +21,8 @@ impl<B: Backend> Session<'_, B> {
             Ok(()) => {
                 if self.pump.troubles.remove(what).is_some() {
                     self.run.report.warn(&format!("the {what} is written again"));
+                    // From here on a failure is news, and a stack may end again.
+                    (self.run.failed, self.run.stuck) = (None, false);
                 }
             }
             Err(e) => {

@@ -2,7 +2,7 @@
 
 use super::live::{Live, Watch, drop_in, journal, name, other_sky, png_of, records, shot, sky};
 use super::night::Shot;
-use super::picture::write_png8;
+use super::picture::{Picture, write_png8};
 use super::sky::{Rng, Sky, eight};
 use super::{Run, file};
 use serde_json::{Value, json};
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Frames of a night.
 pub(crate) const FRAMES: usize = 40;
+/// Darks of the nights that have some.
+const DARKS: u64 = 3;
 /// Of the frames that are smaller than the others.
 const SMALL: (usize, usize) = (200, 150);
 
@@ -20,6 +22,8 @@ pub(crate) struct Script {
     pub(crate) label: &'static str,
     pub(crate) flags: &'static str,
     pub(crate) frames: Vec<Vec<u8>>,
+    /// Darks, where they are subtracted.
+    darks: Vec<Vec<u8>>,
 }
 
 /// What a session leaves that must not depend on kills.
@@ -31,7 +35,7 @@ pub(crate) struct Left {
     pub(crate) records: Vec<Value>,
 }
 
-/// The nights: clear ones; with rejected frames; with a new target; with a first frame that is replaced.
+/// The nights: clear ones with darks; with rejected frames; with a new target; with a first frame that is replaced.
 pub(crate) fn scripts() -> Vec<Script> {
     let clear = |k: usize| png_of(sky(), &shot(k));
     let night = |frame: &dyn Fn(usize) -> Vec<u8>| (0..FRAMES).map(frame).collect::<Vec<_>>();
@@ -48,18 +52,24 @@ pub(crate) fn scripts() -> Vec<Script> {
         20 => png_of(sky(), &Shot { blur: 3.0, ..shot(k) }),
         _ => clear(k),
     };
+    let script = |label, flags, frames, darks| Script { label, flags, frames, darks };
+    let darks = (0..DARKS).map(|k| png(&eight(&sky().dark(k)))).collect();
     vec![
-        Script { label: "clear", flags: "", frames: night(&clear) },
-        Script { label: "rejected", flags: "", frames: night(&rejected) },
-        Script { label: "new target", flags: "--restart-on-new-target=3", frames: night(&target) },
-        Script { label: "replaced", flags: "", frames: night(&replaced) },
+        script("clear", "", night(&clear), darks),
+        script("rejected", "", night(&rejected), Vec::new()),
+        script("new target", "--restart-on-new-target=3", night(&target), Vec::new()),
+        script("replaced", "", night(&replaced), Vec::new()),
     ]
 }
 
 fn small(k: usize) -> Vec<u8> {
+    png(&eight(&Sky::new(SMALL, 30, 9).shoot(&shot(k))))
+}
+
+fn png(picture: &Picture<u8>) -> Vec<u8> {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join("frame.png");
-    write_png8(&path, &eight(&Sky::new(SMALL, 30, 9).shoot(&shot(k))));
+    write_png8(&path, picture);
     std::fs::read(path).expect("the frame")
 }
 
@@ -75,10 +85,37 @@ impl Script {
 
     /// The night in one go, over the files as they lie.
     pub(crate) fn uninterrupted(&self) -> Left {
-        let live = Live::new();
+        let live = self.place();
         self.frames.iter().enumerate().for_each(|(k, bytes)| live.put(name(k), bytes));
         live.run(&self.all_flags()).exits(0);
         left(&live)
+    }
+
+    /// A place with the darks.
+    fn place(&self) -> Live {
+        let live = Live::new();
+        for (k, dark) in self.darks.iter().enumerate() {
+            drop_in(&live.place.folder("dark"), format!("dark_{k}.png"), dark);
+        }
+        live
+    }
+
+    /// Asserts that the night was what its label says.
+    #[track_caller]
+    pub(crate) fn is_seen_in(&self, left: &Left) {
+        let rejected = left.records.iter().filter(|r| r["status"] == "rejected").count();
+        let stacks = left.floats.iter().filter(|(name, _)| name.contains("_stack")).count();
+        let again = left.records.len().saturating_sub(FRAMES);
+        let seen = (rejected > 0, stacks > 0, again > 0);
+        let want = match self.label {
+            "clear" => (false, false, false),
+            "rejected" => (true, false, false),
+            // Those that show that the target is another one are decided again.
+            "new target" => (true, true, true),
+            _ => (true, false, true),
+        };
+        let names: Vec<_> = left.records.iter().map(|r| (file(r), &r["status"], &r["reason"])).collect();
+        assert_eq!(seen, want, "{}: {names:#?}", self.label);
     }
 }
 
@@ -157,7 +194,7 @@ impl Cuts {
 /// Lives through the night of `script` while frames arrive, with `cuts`, and to its end; returns the place, the last run,
 /// and how many kills hit a process at work.
 pub(crate) fn live_through(script: &Script, cuts: &Cuts) -> (Live, Run, usize) {
-    let live = Live::new();
+    let live = script.place();
     let stop = AtomicBool::new(false);
     let (run, hits) = std::thread::scope(|scope| {
         // However this ends, the camera ends too.

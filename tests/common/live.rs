@@ -25,6 +25,10 @@ const STARS: usize = 60;
 /// The field drifts by so much from frame to frame, px.
 const DRIFT: (f64, f64) = (0.7, -0.4);
 
+/// Bytes of a card and of a block of a FITS file.
+const CARD: usize = 80;
+const BLOCK: usize = 2880;
+
 /// The sky that all frames of [`light`] show.
 pub(crate) fn sky() -> &'static Sky {
     static SKY: OnceLock<Sky> = OnceLock::new();
@@ -159,30 +163,35 @@ impl Live {
         self.watch(flags).ends()
     }
 
-    /// Runs `stack` over these files in this order; the f32 outputs as [`Live::floats`] has them.
-    pub(crate) fn stacked(&self, files: &[PathBuf]) -> Vec<Vec<u8>> {
+    /// Runs `stack` over these frames in this order; the pixels of the f32 outputs as [`Live::floats`] has them.
+    pub(crate) fn stacked(&self, frames: impl IntoIterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+        let folder = self.place.folder("again");
+        let files = frames.into_iter().enumerate().map(|(k, bytes)| {
+            let path = folder.join(format!("{k}.png"));
+            std::fs::write(&path, bytes).expect("written");
+            path
+        });
         let mut command = self.place.command();
-        command.args([
-            "stack",
-            "--backend",
-            "cpu",
-            "--method",
-            "mean,addcomp",
-            "--format",
-            "fits",
-            "-o",
-            "whole",
-        ]);
-        Run::of(&command.args(files).output().expect("the program starts")).exits(0);
-        ["MEAN.fits", "ADDCOMP.fits"].map(|name| self.place.bytes(&format!("whole/{name}"))).to_vec()
+        command.args(["stack", "--backend", "cpu", "--method", "mean,addcomp"]).args(["--format", "fits"]);
+        command.arg("-o").arg(self.place.path("whole")).args(files);
+        Run::of(&command.output().expect("the program starts")).exits(0);
+        pixels(&self.place.path("whole"))
     }
 
-    /// The bytes of the f32 outputs.
+    /// The bytes of the pixels of the f32 outputs.
     pub(crate) fn floats(&self) -> Vec<Vec<u8>> {
-        let read =
-            |name: &str| std::fs::read(self.out.join(name)).unwrap_or_else(|e| panic!("output/{name}: {e}"));
-        ["MEAN.fits", "ADDCOMP.fits"].map(read).to_vec()
+        pixels(&self.out)
     }
+}
+
+/// The bytes of the pixels of the FITS files in a folder: headers name files.
+fn pixels(out: &Path) -> Vec<Vec<u8>> {
+    let read = |name: &str| {
+        let bytes = std::fs::read(out.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let end = bytes.chunks(CARD).position(|card| card.trim_ascii_end() == b"END").expect("a header");
+        bytes[(end * CARD).next_multiple_of(BLOCK)..].to_vec()
+    };
+    ["MEAN.fits", "ADDCOMP.fits"].map(read).to_vec()
 }
 
 /// The name of frame `k` (from 0).
