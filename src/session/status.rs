@@ -28,7 +28,8 @@ fn read(out: &Path) -> Result<Value> {
     let folder = session::folder(out);
     let folder = if folder.is_dir() { folder } else { out.to_owned() };
     let text = std::fs::read_to_string(folder.join(NAME)).ok();
-    let mut state: Value = match text.and_then(|text| serde_json::from_str(&text).ok()) {
+    let state = text.and_then(|text| serde_json::from_str(&text).ok()).filter(Value::is_object);
+    let mut state: Value = match state {
         Some(state) => state,
         None if folder.join(super::journal::NAME).exists() => Value::Object(serde_json::Map::new()),
         None => {
