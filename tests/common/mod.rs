@@ -19,6 +19,7 @@ pub(crate) mod mosaic;
 pub(crate) mod night;
 pub(crate) mod picture;
 pub(crate) mod rules;
+pub(crate) mod session;
 pub(crate) mod sky;
 
 /// Said once, past the test harness, which hides what passing tests print.
