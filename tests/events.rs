@@ -7,7 +7,7 @@ mod common;
 use common::geometry::shift;
 use common::night::Shot;
 use common::picture::write_png8;
-use common::session::{age, light, misfit, night, until, watch};
+use common::session::{age, light, misfit, night, until_it_listens, watch};
 use common::sky::{Sky, eight};
 use common::{Place, Run};
 use serde_json::Value;
@@ -84,7 +84,7 @@ fn behind() -> Vec<Value> {
     const FRAMES: usize = 24;
     let place = night(FRAMES);
     let mut live = watch(&place, &format!("--max-frames {FRAMES}"));
-    until("it runs", || place.path("output/session/status.json").exists());
+    until_it_listens(&live);
     live.signal("-STOP");
     place.drop_all(1..=FRAMES);
     live.signal("-CONT");

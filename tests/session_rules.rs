@@ -80,8 +80,9 @@ fn other_settings_are_refused() {
         "--restart-on-new-target",
         "--master mean",
     ] {
-        // Given twice the last one counts, and these contradict each other.
-        let own = if flags == "--accept-all" { own.replace("--min-stars 3", "") } else { own.to_owned() };
+        // These contradict limits.
+        let bare = ["--accept-all", "--no-align"].contains(&flags);
+        let own = if bare { own.replace("--min-stars 3", "") } else { own.to_owned() };
         place.say(&format!("watch --backend cpu {own} {flags}")).exits(5);
     }
     place.lay(2..=2);

@@ -4,7 +4,7 @@
 mod common;
 
 use common::Place;
-use common::session::{Live, finally, last, lights, misfit, night, paths, until, watch};
+use common::session::{Live, finally, last, lights, misfit, night, paths, until, until_it_listens, watch};
 use std::process::{Command, Stdio};
 
 /// Promise: SIGTERM and SIGINT finish the frame in hand, write outputs and checkpoint, and exit with 0; the next start
@@ -133,7 +133,7 @@ fn a_new_stack_without_frames_survives_too() {
 fn a_hang_up_before_the_first_frame_changes_nothing() {
     let place = night(2);
     let mut live = watch(&place, "");
-    until("it runs", || place.path("output/session/status.json").exists());
+    until_it_listens(&live);
     live.signal("-HUP");
     live.until_event("warning", 1);
     place.drop_all(1..=2);

@@ -4,7 +4,7 @@
 mod common;
 
 use common::exif::block;
-use common::session::{age, finally, jpegs, last, light, lights, misfit, night, watch};
+use common::session::{age, finally, jpegs, last, light, lights, misfit, night, until_it_listens, watch};
 use common::{Place, file};
 use serde_json::Value;
 use std::time::Duration;
@@ -79,8 +79,7 @@ fn frames_that_arrive_while_the_folder_is_looked_at_are_no_old_ones() {
         // Written just now: it must stand still before it is known to be complete.
         age(&place.path("input/light_01.png"), Duration::ZERO);
         let mut live = watch(&place, &format!("{flags} --settle 3000"));
-        live.until_event("start", 1);
-        std::thread::sleep(Duration::from_millis(500));
+        until_it_listens(&live);
         place.drop_all(2..=2);
         live.until_decided(stacked.len());
         live.end();
@@ -146,8 +145,7 @@ fn a_file_must_stand_still_unless_it_was_closed() {
     const STILL_S: f64 = 2.0;
     let place = night(2);
     let mut live = watch(&place, "--settle 2000");
-    live.until_event("start", 1);
-    std::thread::sleep(Duration::from_millis(200));
+    until_it_listens(&live);
     let linked = std::time::Instant::now();
     std::fs::hard_link(place.path("frames/light_01.png"), place.path("input/light_01.png")).expect("linked");
     live.until_event("frame-received", 1);
@@ -155,7 +153,7 @@ fn a_file_must_stand_still_unless_it_was_closed() {
     assert!(waited >= STILL_S, "it was taken after {waited} s");
     live.end();
     let mut live = watch(&place, "--settle 60000");
-    live.until_event("start", 1);
+    until_it_listens(&live);
     let dropped = std::time::Instant::now();
     place.drop_all(2..=2);
     live.until_event("stacked", 1);
@@ -175,7 +173,8 @@ fn outputs_are_written_as_often_as_asked() {
     const FRAMES: usize = 24;
     let place = night(FRAMES);
     let run = |flags: &str, every_s: Option<f64>| {
-        let mut live = watch(&place, &format!("--max-frames {FRAMES} -o out{} {flags}", flags.len()));
+        let out = flags.trim_start_matches("--publish-every ");
+        let mut live = watch(&place, &format!("--max-frames {FRAMES} -o out{out} {flags}"));
         for k in 1..=FRAMES {
             place.drop_all(k..=k);
             std::thread::sleep(Duration::from_millis(60));
@@ -212,7 +211,7 @@ fn late_frames_are_queued_or_skipped() {
     for (flags, all) in [("--keep-up skip", false), ("", true)] {
         let place = night(FRAMES);
         let live = watch(&place, &format!("--max-frames {FRAMES} --settle 60000 {flags}"));
-        common::session::until("it runs", || place.path("output/session/status.json").exists());
+        until_it_listens(&live);
         // While it cannot look, all come.
         live.signal("-STOP");
         place.drop_all(1..=FRAMES);

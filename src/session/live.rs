@@ -205,7 +205,9 @@ impl<B: Backend> Session<'_, B> {
                 }
                 Some(Step::NewStack(_)) => return Ok(()),
                 None => {
-                    let ready = self.scanned && self.run.ledger.caught_up();
+                    // What is new is told, so all that is done again comes first.
+                    let again = self.run.report.quiet || !self.run.ledger.caught_up();
+                    let ready = self.scanned && !again;
                     let Some(waiting) = ready.then(|| self.arrivals.next()).flatten() else { return Ok(()) };
                     if self.passed_over(&waiting) {
                         continue;

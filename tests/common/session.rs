@@ -318,6 +318,19 @@ pub(crate) fn send(pid: u32, name: &str) {
     assert!(status.success(), "kill {name} {pid}");
 }
 
+/// Waits until the program hears what happens in its folder: what comes from then on is no old file.
+#[cfg(target_os = "linux")]
+#[track_caller]
+pub(crate) fn until_it_listens(live: &Live) {
+    let place = format!("/proc/{}/fdinfo", live.pid());
+    until("it hears events", || {
+        let files = std::fs::read_dir(&place).into_iter().flatten().flatten();
+        files
+            .filter_map(|file| std::fs::read_to_string(file.path()).ok())
+            .any(|text| text.contains("inotify wd:"))
+    });
+}
+
 /// Waits for something that no event tells.
 #[track_caller]
 pub(crate) fn until(what: &str, done: impl Fn() -> bool) {
