@@ -194,7 +194,8 @@ impl<B: Backend> Engine<B> {
             _ => Curve::Stretch,
         };
         if matches!(look.stretch, StretchMode::Linear | StretchMode::Auto) {
-            let (mut median, mut sigma, bright) = self.background(method, look.stretch == StretchMode::Linear)?;
+            let (mut median, mut sigma, bright) =
+                self.background(method, look.stretch == StretchMode::Linear)?;
             let channels = self.setup.shape.channels;
             if look.linked {
                 let mean = |v: &[f32; 3]| [v[..channels].iter().sum::<f32>() / channels as f32; 3];
