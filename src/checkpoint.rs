@@ -77,16 +77,20 @@ pub fn store(folder: &Path, fill: impl FnOnce(&mut Writer<'_>) -> Result<()>) ->
     fill(&mut writer)?;
     writer.end()?;
     temporary.as_file().sync_all().map_err(cannot)?;
-    place(temporary, folder).map_err(cannot)?;
+    place(temporary, folder, |from, to| fs::hard_link(from, to)).map_err(cannot)?;
     Ok(start.elapsed())
 }
 
-/// Gives the finished file the newest name, and the newest that there was the older one.
-fn place(temporary: NamedTempFile, folder: &Path) -> io::Result<()> {
+/// Gives the finished file the newest name, and the newest that there was the older one. `link` gives a file a second name.
+fn place(
+    temporary: NamedTempFile,
+    folder: &Path,
+    link: impl Fn(&Path, &Path) -> io::Result<()>,
+) -> io::Result<()> {
     let [newest, older] = NAMES.map(|name| folder.join(name));
     // The newest keeps its name until the new one takes it: should it be damaged, the older one is still there till then.
     let second = second_name(temporary.path());
-    match fs::hard_link(&newest, &second) {
+    match link(&newest, &second) {
         Ok(()) => {
             let placed = temporary.persist(&newest).map_err(|e| e.error);
             let moved = placed.and_then(|_| fs::rename(&second, &older));

@@ -91,9 +91,10 @@ pub struct StackFlags {
     /// Accumulation rules.
     #[arg(long, value_name = "LIST", help = method_help())]
     pub method: Option<String>,
-    /// Only the last N frames in order; 0: all.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub last: usize,
+    /// Only the last N frames in order, for watch of those that are there at the start; 0: all [default: 0; of add
+    /// --newest: 1].
+    #[arg(long, value_name = "N")]
+    pub last: Option<usize>,
     /// Order of the frames: natural name order, or capture time.
     #[arg(long, value_enum, default_value = "name")]
     pub order: OrderArg,

@@ -179,7 +179,7 @@ impl Config {
             live: false,
             name: args.name,
             methods: args.method.as_deref().map(Method::parse_list).transpose()?,
-            last: args.last,
+            last: args.last.unwrap_or(0),
             by_time: args.order == OrderArg::Time,
             align_to: match args.align_to {
                 AlignToArg::Previous => AlignTo::Previous,

@@ -8,7 +8,9 @@
 //! | `main` | parse, choose the backend, run, exit code |
 //! | [`cli`], [`config`] | flags and help; validated settings |
 //! | [`error`] | errors in one line, exit codes |
-//! | [`stack`] | the `stack` command: the loop over frames |
+//! | [`start`], [`signals`] | work on whichever backend is chosen, and on the CPU where the GPU fails; what signals ask for |
+//! | [`stack`] | the `stack` command: the loop over frames; and one frame after the other, for both commands |
+//! | [`session`] | `watch`, `add`, `status`: the live loop, journal, checkpoints, publishing |
 //! | [`inputs`], [`decode`], [`io`] | which files, in what order; decoding ahead; one file a format, the `FORMATS` table |
 //! | [`frame`], [`sensor`], [`tags`] | a frame on the host; what its samples mean; what its header says |
 //! | [`calibration`], [`master`] | which masters a night has; frames made into one in bounded memory, kept, and how lights are calibrated |
@@ -18,9 +20,11 @@
 //! | [`mod@kernels`] | one file a kernel: parameters, CPU twin, typed call; its WGSL has the same stem under `shaders/` |
 //! | [`rules`] | the accumulation rules, a table; their WGSL under `shaders/rules/` |
 //! | [`backend`] | the seam: the CPU runs twins over bands of rows, the GPU dispatches shaders over the same bands |
+//! | [`checkpoint`], [`path_bytes`] | a running stack in a file, taken up again bit for bit; paths in it; each `saved` module beside what it stores |
 //! | [`outputs`], [`summary`], [`record`], [`report`] | pictures, their headers, `frames.jsonl`, what the user sees |
 //! | [`watch`] | a hot folder: which files in it are complete, and which were overwritten |
 //! | [`build_master`] | the `master` command |
+//! | [`page`], [`service`], [`legacy`] | the page that the room sees; systemd's notify protocol; the original script's command line |
 //! | [`memory`], [`timing`] | how much may be used; one span per kernel and host stage |
 //!
 //! # Data flow
@@ -47,6 +51,22 @@
 //!
 //! Pixels cross the bus once going in; only tables, sums and pictures come back.
 //!
+//! # A session
+//!
+//! ```text
+//! watch (thread)    folder -> settled files ------------------+
+//! readers (threads) file -> frame, its CRC and its print -----+--> one channel --> the loop (session::live)
+//! publisher (thread) pictures -> PNG, latest.jpg, the page ---+      waits, feeds the readers, decides one frame at a
+//! inbox/            requests of `add`, looked for ------------+      time: Run::frame, as `stack` does
+//!                                                                    -> journal.jsonl, synced
+//!                                                                    -> now and then: render for the publisher, checkpoint
+//! ```
+//!
+//! The journal is the truth: a decision counts once its line is synced. A checkpoint says which line it stands for; taking up
+//! a session is loading it and deciding again, in the journal's order, the files of the lines after it, each known by its
+//! CRC. What comes out as before needs no new line; where it does not (a file is gone), the lines from there on are declared
+//! void and new ones follow. `frames.jsonl` is the journal's valid records.
+//!
 //! # Decisions
 //!
 //! - **Every kernel is a map over rows of its outputs** (rows of pixels, of tiles, patches, strips), so that bands,
@@ -69,6 +89,9 @@
 //! - **The template settles, then stays; and it grows** where stars enter. The reference's own noise would otherwise show
 //!   in the poses as the field drifts. With `--align-to first` it is the first frame, all night. See `align::grow`.
 //! - **Examine, judge, stack**: the stack changes only in the last step, so a rejected frame leaves no trace.
+//! - **A checkpoint holds what frames have left behind**, and nothing that the same files make anew (masters, plans, the
+//!   frame at hand). Every struct is taken apart field by field where it is stored, so that a new field cannot be
+//!   forgotten; host values go through serde, planes as they lie on the device. See [`checkpoint`].
 //! - **What is decided again is read again**: a replaced reference or a new target goes back to the files, not to frames
 //!   kept in memory.
 //! - **The pose of the warp is split** into an integer map and a small remainder, for the same reason. See

@@ -106,8 +106,8 @@ fn exposure(seconds: f64) -> Option<String> {
     let whole = seconds.round() as u64;
     Some(match whole {
         _ if seconds < SHORT_S => format!("{} s", (seconds * 10.0).round() / 10.0),
-        ..MINUTE_S => format!("{whole} s"),
-        ..HOUR_S => format!("{} min {} s", whole / MINUTE_S, whole % MINUTE_S),
+        _ if whole < MINUTE_S => format!("{whole} s"),
+        _ if whole < HOUR_S => format!("{} min {} s", whole / MINUTE_S, whole % MINUTE_S),
         _ => format!("{} h {} min", whole / HOUR_S, whole % HOUR_S / MINUTE_S),
     })
 }

@@ -28,6 +28,7 @@ mod resume;
 mod saved;
 mod settings;
 mod status;
+mod tell;
 
 pub use plan::{Plan, Start};
 pub use status::print as status;
@@ -58,7 +59,7 @@ pub(crate) enum Wake {
     /// Of the folder.
     News(News),
     /// A file was read.
-    Read(readers::Read),
+    Read(Box<readers::Read>),
     /// Outputs were written, or not.
     Published(publish::Done),
 }

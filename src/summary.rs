@@ -159,6 +159,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn survives_being_stored_whatever_its_files_are_called() {
+        #[cfg(unix)]
+        let odd: PathBuf =
+            <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"a \xff.fits").into();
+        #[cfg(not(unix))]
+        let odd = PathBuf::from("a.fits");
+        let mut summary = Summary { masters: vec![(Kind::Dark, odd.clone(), 9)], ..Summary::default() };
+        let tags =
+            Tags { taken: Some("2026-03-01T22:00:00".into()), exposure_s: Some(0.1), ..Tags::default() };
+        (0..3).for_each(|_| summary.add(&odd, &tags));
+        let bytes = postcard::to_stdvec(&summary).expect("stored");
+        let back: Summary = postcard::from_bytes(&bytes).expect("read");
+        assert_eq!(back.exposure_s.to_bits(), summary.exposure_s.to_bits());
+        assert_eq!(format!("{back:?}"), format!("{summary:?}"));
+    }
+
+    #[test]
     fn exposures_add_up_to_what_people_write() {
         let mut summary = Summary::default();
         for _ in 0..3 {

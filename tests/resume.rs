@@ -55,7 +55,7 @@ fn while_the_template_grows_settles_and_hands_over() {
     let seen = ["hot: 1", "\"asterisms\"", "Faulty(\"blurred", "Stranger("];
     let log = resumes(&night, (0..night.frames.len()).step_by(2), &seen);
     let first = wandering(AlignTo::First);
-    let other = resumes(&first, (1..night.frames.len()).step_by(8), &seen);
+    let other = resumes(&first, (1..night.frames.len()).step_by(8), &["hot: 1", "Stranger("]);
     assert!(log != other, "the template never changed");
 }
 
@@ -69,7 +69,7 @@ fn gray_frames_and_mosaics() {
 #[test]
 fn a_scene() {
     let night = moon();
-    resumes(&night, 0..night.frames.len(), &["\"phase\"", "\"search\""]);
+    resumes(&night, 0..night.frames.len(), &["\"phase\"", "\"search\"", " Scale Ok"]);
 }
 
 #[test]

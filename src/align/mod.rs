@@ -70,6 +70,9 @@ pub enum AlignTo {
     First,
 }
 
+/// Name of a rung, or why nobody looked.
+pub type Start = &'static str;
+
 /// A frame's pose.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pose {
@@ -83,7 +86,7 @@ pub struct Pose {
     pub iterations: u32,
     /// Which rung gave the start.
     #[serde(with = "saved::start")]
-    pub start: &'static str,
+    pub start: Start,
     /// The motion model that the evidence carried.
     pub model: Motion,
     /// Spots that turned out to be hot pixels with this frame: until now they passed for stars.

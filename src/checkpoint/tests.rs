@@ -58,6 +58,53 @@ fn two_are_kept_whatever_fails() {
 }
 
 #[test]
+fn a_file_system_without_second_names_keeps_two_too() {
+    let place = tempfile::tempdir().expect("folder");
+    let elsewhere = tempfile::tempdir().expect("folder");
+    let none = |_: &Path, _: &Path| Err(io::ErrorKind::Unsupported.into());
+    let put = |mark: u8| {
+        example(elsewhere.path(), mark).expect("stored");
+        let file = NamedTempFile::new_in(place.path()).expect("file");
+        fs::copy(elsewhere.path().join(NAMES[0]), file.path()).expect("copied");
+        super::place(file, place.path(), none)
+    };
+    example(place.path(), 1).expect("stored");
+    for mark in 2..4 {
+        put(mark).expect("placed");
+        let held = NAMES.map(|name| read(&place.path().join(name)).expect("whole"));
+        assert_eq!((held, names(place.path()).len()), ([mark, mark - 1], NAMES.len()));
+    }
+    // Nothing to put in place: what there was goes back.
+    let file = NamedTempFile::new_in(place.path()).expect("file");
+    fs::remove_file(file.path()).expect("removed");
+    assert!(super::place(file, place.path(), none).is_err());
+    assert_eq!(read(&place.path().join(NAMES[0])).expect("whole"), 3);
+}
+
+#[test]
+fn there_is_a_whole_one_at_every_moment() {
+    const ROUNDS: u8 = 40;
+    let place = tempfile::tempdir().expect("folder");
+    example(place.path(), 0).expect("stored");
+    let path = place.path().join(NAMES[0]);
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for mark in 1..=ROUNDS {
+                example(place.path(), mark).expect("stored");
+            }
+        });
+        let mut last = 0;
+        while !writing.is_finished() {
+            let mark = read(&path).expect("whole at every moment");
+            assert!(mark >= last, "{mark} after {last}");
+            last = mark;
+        }
+        writing.join().expect("written");
+    });
+    assert_eq!(read(&path).expect("whole"), ROUNDS);
+}
+
+#[test]
 fn what_a_killed_process_left_is_swept_and_nothing_else() {
     let place = tempfile::tempdir().expect("folder");
     example(place.path(), 1).expect("stored");

@@ -25,7 +25,7 @@ pub(super) fn cannot(path: &Path, source: io::Error) -> Error {
 
 impl<'a> Writer<'a> {
     /// Into the empty file `to`, which will be called `path`.
-    pub(super) fn new(to: &'a File, path: &'a Path) -> Result<Writer<'a>> {
+    pub(crate) fn new(to: &'a File, path: &'a Path) -> Result<Writer<'a>> {
         let to = BufWriter::with_capacity(BUFFER, to);
         let mut writer = Writer { path, to, table: Hasher::new(), names: BTreeSet::new() };
         writer.head(&MAGIC)?;
@@ -71,7 +71,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Ends the file.
-    pub(super) fn end(mut self) -> Result<()> {
+    pub(crate) fn end(mut self) -> Result<()> {
         let count = self.names.len() as u32;
         self.head(&[0])?;
         self.head(&count.to_le_bytes())?;

@@ -148,16 +148,25 @@ impl<B: Backend> Engine<B> {
     pub fn load(&mut self, from: &mut Reader) -> Result<()> {
         let loaded = self.take(from);
         if loaded.is_err() {
-            if let Some(aligner) = &mut self.aligner {
-                aligner.forget();
-            }
-            if let Some(photometer) = &mut self.photometer {
-                photometer.forget();
-            }
             // Where the device fails in this too, the first error says so.
-            let _ = self.restart();
+            let _ = self.forget();
         }
         loaded
+    }
+
+    /// Forgets all frames, hot spots and all: the engine is as new. For a checkpoint of which another part turns out to be
+    /// damaged once [`Engine::load`] is done.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn forget(&mut self) -> Result<()> {
+        if let Some(aligner) = &mut self.aligner {
+            aligner.forget();
+        }
+        if let Some(photometer) = &mut self.photometer {
+            photometer.forget();
+        }
+        self.restart()
     }
 
     fn take(&mut self, from: &mut Reader) -> Result<()> {

@@ -18,6 +18,15 @@ const BUFFER: usize = 1 << 20;
 #[cfg(unix)]
 const NEW_FILE_MODE: u32 = 0o666;
 
+/// How the names of files begin and end that are being written.
+const UNFINISHED: (&str, &str) = (".livestack-", ".tmp");
+
+/// Whether `path` is, or was, being written by this program.
+pub(crate) fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1)
+}
+
 /// Writes an 8-bit PNG. The target appears, or is replaced, in one step.
 ///
 /// * `data` - samples `[height][width][channels]`, `channels` 1 (gray) or 3 (RGB).
@@ -168,7 +177,7 @@ pub(super) fn replace(
     let write_all = || {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".livestack-").suffix(".tmp");
+        builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(NEW_FILE_MODE));
         let temporary = builder.tempfile_in(folder)?;

@@ -56,3 +56,45 @@ impl<B: Backend> Photometer<B> {
         self.reference.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::align::stars::Flux;
+    use crate::backend::cpu::Cpu;
+    use crate::checkpoint::{NAMES, store};
+    use crate::frame::{SampleType, Shape};
+
+    /// The level of the sky counts only where no stars are shared, which no night of the tests comes to.
+    #[test]
+    fn every_number_survives() {
+        let shape = Shape { width: 40, height: 30, channels: 3, sample: SampleType::U8, mosaic: None };
+        let new = || Photometer::new(&mut Cpu::default(), shape).expect("memory");
+        let channel = |k: usize| Channel {
+            fluxes: vec![Flux { flux: 0.1 * k as f64, saturated: k == 1 }; 2],
+            skies: vec![100.3 + k as f64, 0.7],
+            sky: 101.1 * k as f64,
+        };
+        let mut own = new();
+        (own.places, own.fwhm) = (vec![(1.1, 2.2), (3.3, 4.4)], 3.21);
+        own.reference = (0..3).map(channel).collect();
+        let place = tempfile::tempdir().expect("folder");
+        store(place.path(), |to| own.save(to)).expect("stored");
+        let open = || Reader::open(&place.path().join(NAMES[0])).expect("whole");
+        let mut again = new();
+        again.load(&mut open(), true).expect("loaded");
+        let all = |p: &Photometer<Cpu>| {
+            let channel = |c: &Channel| (format!("{:?}", c.fluxes), c.skies.clone(), c.sky);
+            (p.places.clone(), p.fwhm, p.reference.iter().map(channel).collect::<Vec<_>>())
+        };
+        assert_eq!(all(&again), all(&own));
+        // Lists that do not go together are refused.
+        own.reference[1].skies.pop();
+        store(place.path(), |to| own.save(to)).expect("stored");
+        assert!(new().load(&mut open(), true).is_err());
+        own.forget();
+        store(place.path(), |to| own.save(to)).expect("stored");
+        assert!(new().load(&mut open(), true).is_err(), "a stack without its reference");
+        new().load(&mut open(), false).expect("no stack yet");
+    }
+}

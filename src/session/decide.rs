@@ -60,6 +60,11 @@ impl<B: Backend> Session<'_, B> {
             known.print = print;
             return Ok(());
         }
+        if let Some(before) = self.renamed(&path, print, crc) {
+            let (name, old) = (path.display(), before.display());
+            self.run.report.line(&format!("{name}  passed over: it was decided as {old}"));
+            return Ok(());
+        }
         match frame {
             Err(_) if waiting.since.elapsed() < self.patience() => {
                 self.arrivals.again(waiting, AGAIN);
@@ -75,6 +80,15 @@ impl<B: Backend> Session<'_, B> {
                 self.give(Current { path, print, crc, primary: true }, frame)
             }
         }
+    }
+
+    /// The name under which this content was decided, where no file has that name any more.
+    fn renamed(&self, path: &Path, print: Print, crc: Option<u32>) -> Option<PathBuf> {
+        let (ledger, folder) = (&self.run.ledger.known, path.parent());
+        let mut same = ledger.iter().filter(|(old, known)| {
+            crc.is_some() && known.crc == crc && known.print.size == print.size && old.parent() == folder
+        });
+        same.find(|(old, _)| *old != path && !old.exists()).map(|(old, _)| old.clone())
     }
 
     /// Whether a file that came by `add` or the folder is given time.

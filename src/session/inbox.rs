@@ -10,12 +10,17 @@ const NAME: &str = "inbox";
 /// What a request ends in.
 const END: &str = ".json";
 
+/// The folder of requests in the session's `folder`.
+pub(crate) fn place(folder: &Path) -> PathBuf {
+    folder.join(NAME)
+}
+
 /// Leaves a request for `files` in the session in `folder`; returns its path.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub(crate) fn put(folder: &Path, files: &[PathBuf]) -> Result<PathBuf> {
-    let inbox = folder.join(NAME);
+    let inbox = place(folder);
     std::fs::create_dir_all(&inbox).map_err(|e| Error::io("cannot write to the session", &inbox, e))?;
     let stamp = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -28,7 +33,7 @@ pub(crate) fn put(folder: &Path, files: &[PathBuf]) -> Result<PathBuf> {
 
 /// The requests that wait, oldest first: each with its files.
 pub(crate) fn look(folder: &Path) -> Vec<(PathBuf, Vec<PathBuf>)> {
-    let Ok(entries) = std::fs::read_dir(folder.join(NAME)) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(place(folder)) else { return Vec::new() };
     let whole = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         name.ends_with(END) && !name.starts_with('.')

@@ -62,7 +62,7 @@ pub(super) struct Session<'a, B: Backend> {
     pub(super) replay: VecDeque<Step>,
     /// Files that are being read, oldest first, each with its number.
     pub(super) tasks: VecDeque<(u64, PathBuf, Task)>,
-    pub(super) ready: HashMap<u64, Read>,
+    pub(super) ready: HashMap<u64, Box<Read>>,
     pub(super) ticket: u64,
     /// Buffers to decode into.
     pub(super) free: Vec<Vec<u32>>,
@@ -93,7 +93,7 @@ impl<B: Backend> Session<'_, B> {
                 }
             }
             while let Some((path, task, read)) = self.next_ready() {
-                self.decide(path, task, read)?;
+                self.decide(path, task, *read)?;
                 self.feed()?;
                 self.attend()?;
                 if self.ended() {
@@ -222,7 +222,7 @@ impl<B: Backend> Session<'_, B> {
         Ok(())
     }
 
-    fn next_ready(&mut self) -> Option<(PathBuf, Task, Read)> {
+    fn next_ready(&mut self) -> Option<(PathBuf, Task, Box<Read>)> {
         let read = self.ready.remove(&self.tasks.front()?.0)?;
         let (_, path, task) = self.tasks.pop_front()?;
         Some((path, task, read))

@@ -216,9 +216,11 @@ fn files(args: &AddArgs, out: &Path, cwd: &Path) -> Result<Vec<PathBuf>> {
         .map(|path| (std::fs::metadata(&path).and_then(|m| m.modified()).ok(), path))
         .collect();
     // Listed by name already: files of one moment keep that order.
-    timed.sort_by(|a, b| a.0.cmp(&b.0));
-    let count = args.flags.last.max(1);
-    let skip = timed.len().saturating_sub(count);
+    timed.sort_by_key(|(time, _)| *time);
+    let skip = match args.flags.last.unwrap_or(1) {
+        0 => 0,
+        count => timed.len().saturating_sub(count),
+    };
     let files: Vec<PathBuf> = timed.into_iter().skip(skip).map(|(_, path)| path).collect();
     if files.is_empty() {
         return Err(Error::NothingStacked(format!("no frames found to add: {}", dir.display())));
@@ -268,7 +270,7 @@ fn reopened(
 
 /// The flags of `add` that are about the stack.
 fn quiet(args: &AddArgs) -> crate::cli::StackFlags {
-    crate::cli::StackFlags { json: false, timings: false, last: 0, ..args.flags.clone() }
+    crate::cli::StackFlags { json: false, timings: false, last: None, ..args.flags.clone() }
 }
 
 fn from(command: Command, out: &Path, cwd: &Path) -> Result<(Config, Live)> {

@@ -9,6 +9,7 @@ use crate::frame::Orientation;
 use crate::outputs::{self, Job, Label, Subject};
 use crate::page::{self, Shown};
 use crate::picture::StretchMode;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -92,7 +93,17 @@ impl Batch {
         Ok(Batch { jobs, latest, shown, out, last, newest, rendered: start.elapsed() })
     }
 
+    /// Writes everything. Whatever happens, whoever waits for it gets an answer.
     fn write(self) -> Done {
+        let (stacked, rendered, out) = (self.shown.stacked, self.rendered, self.out.clone());
+        std::panic::catch_unwind(AssertUnwindSafe(|| self.write_all())).unwrap_or_else(|_| {
+            let died = std::io::Error::other("the writer failed");
+            let written = Err(Error::io("cannot write the outputs", &out, died));
+            Done { written, stacked, latency: None, rendered, spent: Duration::ZERO }
+        })
+    }
+
+    fn write_all(self) -> Done {
         let start = Instant::now();
         let (stacked, rendered, newest) = (self.shown.stacked, self.rendered, self.newest);
         let mut paths = Vec::new();

@@ -5,12 +5,11 @@ use super::journal::Entry;
 use super::live::Session;
 use super::publish::{Batch, Done};
 use super::settings::names;
-use super::{Wake, clock, saved, status};
+use super::{Wake, clock, saved};
 use crate::backend::Backend;
 use crate::config::live::Every;
 use crate::error::{Error, Result};
 use crate::frame::SampleType;
-use crate::page::Shown;
 use crate::rules::Method;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -25,9 +24,6 @@ const RETRY: Duration = Duration::from_secs(5);
 const STATUS: Duration = Duration::from_millis(500);
 /// Time between two looks for requests.
 const LOOK: Duration = Duration::from_millis(100);
-/// Frames that wait, and how long the first of them has, from where frames come faster than they are stacked.
-const BEHIND: usize = 3;
-const BEHIND_FOR: Duration = Duration::from_secs(5);
 /// Latencies that the median is of.
 const LATENCIES: usize = 100;
 
@@ -38,28 +34,30 @@ pub(super) struct Pump {
     /// Files of frames that no checkpoint covers are going.
     pub(super) hurry: bool,
     /// Frames stacked since the outputs were written.
-    fresh: usize,
-    published: Option<Instant>,
-    publication: u64,
+    pub(super) fresh: usize,
+    pub(super) published: Option<Instant>,
+    pub(super) publication: u64,
     checkpoint: Instant,
     checkpoint_spent: Duration,
     /// Not before then, after failures.
     checkpoint_from: Instant,
     publish_from: Instant,
     sync_from: Instant,
-    status: Option<Instant>,
+    pub(super) status: Option<Instant>,
+    /// The last state that was written.
+    pub(super) told: String,
     looked: Option<Instant>,
     /// When the newest stacked frame was complete.
     newest: Option<Instant>,
-    latencies: VecDeque<Duration>,
+    pub(super) latencies: VecDeque<Duration>,
     /// What fails just now, in words.
-    troubles: BTreeMap<&'static str, String>,
-    behind: bool,
+    pub(super) troubles: BTreeMap<&'static str, String>,
+    pub(super) behind: bool,
     begun: bool,
-    last: Value,
-    last_rejection: Option<String>,
-    published_state: Value,
-    checkpoint_state: Value,
+    pub(super) last: Value,
+    pub(super) last_rejection: Option<String>,
+    pub(super) published_state: Value,
+    pub(super) checkpoint_state: Value,
 }
 
 impl Pump {
@@ -77,6 +75,7 @@ impl Pump {
             publish_from: now,
             sync_from: now,
             status: None,
+            told: String::new(),
             looked: None,
             newest: None,
             latencies: VecDeque::new(),
@@ -124,7 +123,8 @@ impl<B: Backend> Session<'_, B> {
         }
         self.recover();
         self.close_requests();
-        if !self.publisher.busy && self.pump.due(self.plan.live.publish) && settled {
+        let due = !self.plan.once && !self.publisher.busy && self.pump.due(self.plan.live.publish);
+        if due && settled {
             self.publish(false)?;
         }
         if self.checkpoint_due() {
@@ -151,6 +151,7 @@ impl<B: Backend> Session<'_, B> {
         let status = if stacked { "stacked" } else { "rejected" };
         self.pump.last = json!({ "file": name, "status": status, "reason": reason, "time": clock() });
         if !self.pump.begun
+            && self.run.ledger.caught_up()
             && let Some(night) = &self.run.night
         {
             self.pump.begun = true;
@@ -158,37 +159,14 @@ impl<B: Backend> Session<'_, B> {
             let usual = if linear { Method::Mean } else { Method::AddComp };
             let about = json!({ "usual": names(&[usual]), "methods": names(&night.subject.methods),
                                 "size": [night.first.shape.width, night.first.shape.height] });
-            if self.run.ledger.caught_up() {
-                let written = self.run.ledger.add_entry(&Entry::Begun(about));
-                self.disk("journal", written);
-            }
+            let written = self.run.ledger.add_entry(&Entry::Begun(about));
+            self.disk("journal", written);
         }
     }
 
     /// A begun night needs no second word about it.
     pub(super) fn has_begun(&mut self) {
         self.pump.begun = true;
-    }
-
-    /// One warning where the disk fails, one line when it works again.
-    pub(super) fn disk(&mut self, what: &'static str, result: Result<()>) {
-        match result {
-            Ok(()) => {
-                if self.pump.troubles.remove(what).is_some() {
-                    self.run.report.warn(&format!("the {what} is written again"));
-                    // From here on a failure is news, and a stack may end again.
-                    (self.run.failed, self.run.stuck) = (None, false);
-                }
-            }
-            Err(e) => {
-                if !self.pump.troubles.contains_key(what) {
-                    self.run
-                        .report
-                        .warn(&format!("{e}: stacking goes on, the {what} is written when it can be"));
-                }
-                self.pump.troubles.insert(what, e.to_string());
-            }
-        }
     }
 
     /// Tries again to write what could not be written.
@@ -207,26 +185,6 @@ impl<B: Backend> Session<'_, B> {
             let synced = self.run.ledger.sync();
             self.pump.sync_from = Instant::now() + RETRY;
             self.disk("journal", synced);
-        }
-    }
-
-    fn shown(&mut self) -> Shown {
-        self.pump.publication += 1;
-        let report = &self.run.report;
-        let night = self.run.night.as_ref();
-        let summary = night.map(|n| &n.subject.summary);
-        let said = |v: &Value| {
-            let file = v["file"].as_str()?;
-            let why = v["reason"].as_str().map_or(String::new(), |why| format!(": {why}"));
-            Some(format!("{file} {}{why}", v["status"].as_str().unwrap_or_default()))
-        };
-        Shown {
-            stacked: night.map_or(0, |n| n.engine.stacked() as usize),
-            rejected: report.rejected,
-            exposure_s: summary.map_or(0.0, |s| s.exposure_s),
-            last: self.pump.last_rejection.as_ref().map(|r| format!("{r}")).or_else(|| said(&self.pump.last)),
-            target: summary.and_then(|s| s.reference.as_ref()).and_then(|(_, tags)| tags.object.clone()),
-            number: self.pump.publication,
         }
     }
 
@@ -352,56 +310,6 @@ impl<B: Backend> Session<'_, B> {
         Ok(())
     }
 
-    /// Says when frames come faster than they are stacked, and when no more.
-    fn tell_lag(&mut self) {
-        let (waiting, longest) = (self.arrivals.len(), self.arrivals.longest());
-        let behind = waiting >= BEHIND && longest >= BEHIND_FOR;
-        if behind && !self.pump.behind {
-            let seconds = (longest.as_secs_f64() * 10.0).round() / 10.0;
-            self.run.report.event("falling-behind", json!({ "waiting": waiting, "oldest_s": seconds }));
-            self.run.report.warn(&format!(
-                "frames come faster than they are stacked: {waiting} wait, the first for {seconds} s: all are stacked in \
-                 time, or take only the newest with --keep-up skip"
-            ));
-        }
-        self.pump.behind = behind || self.pump.behind && waiting > 1;
-    }
-
-    /// The state for other programs.
-    pub(super) fn write_status(&mut self, state: &str) {
-        self.pump.status = Some(Instant::now());
-        let report = &self.run.report;
-        let (stacked, rejected) = (report.stacked, report.rejected);
-        let waiting = self.arrivals.len() + self.tasks.len() + self.replay.len();
-        self.service.status(&format!("{stacked} stacked, {rejected} rejected, {waiting} waiting"));
-        let summary = self.run.night.as_ref().map(|n| &n.subject.summary);
-        let troubles: Vec<_> = self.pump.troubles.values().cloned().collect();
-        let all = json!({
-            "version": super::journal::VERSION,
-            "state": state,
-            "pid": std::process::id(),
-            "updated": clock(),
-            "folder": self.plan.live.folder.as_ref().map(|f| f.to_string_lossy()),
-            "out": self.plan.config.out.to_string_lossy(),
-            "backend": self.run.describe(),
-            "stacked": stacked,
-            "rejected": rejected,
-            "waiting": waiting,
-            "stack": self.run.number,
-            "in_stack": self.run.night.as_ref().map_or(0, |n| n.engine.stacked()),
-            "exposure_s": summary.map_or(0.0, |s| s.exposure_s),
-            "last": self.pump.last,
-            "last_rejection": self.pump.last_rejection,
-            "latency_ms": { "last": self.pump.latencies.back().map(|d| (d.as_secs_f64() * 1e3).round()),
-                            "median": self.latency().map(f64::round) },
-            "published": self.pump.published_state,
-            "checkpoint": self.pump.checkpoint_state,
-            "trouble": (!troubles.is_empty()).then(|| troubles.join("; ")),
-        });
-        // Nothing hangs on it: the next one follows at once.
-        let _ = status::write(&self.folder, &all);
-    }
-
     /// Writes everything, and ends.
     pub(super) fn finish(mut self) -> Result<()> {
         self.service.stopping("writing the outputs");
@@ -412,13 +320,14 @@ impl<B: Backend> Session<'_, B> {
         // Stopped while frames were read again, the pictures on the disk show more than the stack.
         if night && self.replay.is_empty() && self.run.ledger.caught_up() {
             self.publish(true)?;
-            self.wait_for_publisher();
-            failed = self.pump.troubles.get("picture").cloned();
         }
+        // Beside the pictures.
         if self.run.night.is_some() && (self.run.ledger.applied > self.pump.saved) {
             self.checkpoint()?;
-            failed = failed.or_else(|| self.pump.troubles.get("checkpoint").cloned());
+            failed = self.pump.troubles.get("checkpoint").cloned();
         }
+        self.wait_for_publisher();
+        failed = self.pump.troubles.get("picture").cloned().or(failed);
         if let Err(e) = self.run.ledger.sync() {
             failed = Some(e.to_string());
         }

@@ -7,6 +7,7 @@ use crate::frame::Frame;
 use crate::watch::Print;
 use crate::{decode, memory};
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -97,7 +98,7 @@ fn work(queue: &(Mutex<Queue>, Condvar), wish: &Wish, wake: &Sender<Wake>) {
             }
         };
         let read = read(request, wish);
-        if wake.send(Wake::Read(read)).is_err() {
+        if wake.send(Wake::Read(Box::new(read))).is_err() {
             return;
         }
     }
@@ -107,7 +108,10 @@ fn work(queue: &(Mutex<Queue>, Condvar), wish: &Wish, wake: &Sender<Wake>) {
 fn read(request: Request, wish: &Wish) -> Read {
     let Request { ticket, path, buffer } = request;
     let start = Instant::now();
-    let (frame, print, crc) = file(&path, buffer, wish);
+    // Whatever happens, whoever waits for this frame gets an answer.
+    let read = std::panic::catch_unwind(AssertUnwindSafe(|| file(&path, buffer, wish)));
+    let failed = || (Err(Error::decode("the decoder failed", &path)), Print::of(&path).ok(), None);
+    let (frame, print, crc) = read.unwrap_or_else(|_| failed());
     Read { ticket, frame, print, crc, spent: start.elapsed() }
 }
 

@@ -8,10 +8,11 @@ use super::plan::Plan;
 use super::publish::Publisher;
 use super::pump::Pump;
 use super::saved::{SECTION, Saved};
-use super::{Wake, folder};
+use super::{Wake, folder, inbox};
 use crate::backend::Backend;
 use crate::checkpoint::{self, Reader};
 use crate::error::{Error, Result};
+use crate::io;
 use crate::judge::Judge;
 use crate::outputs;
 use crate::report::{EVENTS, Report};
@@ -27,6 +28,9 @@ use std::time::Duration;
 
 /// Masters and a checkpoint may take so long to read before the session is ready.
 const PREPARES: Duration = Duration::from_secs(900);
+
+/// A file that is being written is never as old as this.
+const FORGOTTEN: Duration = Duration::from_secs(60);
 
 type Entries = Vec<(u64, Entry)>;
 
@@ -50,6 +54,8 @@ impl<'a, B: Backend> Session<'a, B> {
         );
         report.line(&format!("backend: {}: {why}", backend.describe()));
         checkpoint::sweep(&folder)?;
+        sweep(&config.out);
+        sweep(&inbox::place(&folder));
         let Found { journal, entries, damaged } = Journal::open(&folder)?;
         if damaged > 0 {
             report.warn(&format!("{damaged} lines of the journal cannot be read and are left out"));
@@ -251,6 +257,20 @@ impl<'a, B: Backend> Session<'a, B> {
         self.run.report.rejected = saved.rejected;
         self.run.night = Some(night);
         Ok(Some(saved))
+    }
+}
+
+/// Removes what was being written to `folder` when a program was cut off. What is young may be somebody else's.
+fn sweep(folder: &Path) {
+    let old = |path: &Path| {
+        let changed = std::fs::metadata(path).and_then(|m| m.modified()).ok();
+        changed.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > FORGOTTEN)
+    };
+    for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()) {
+        if io::is_unfinished(&path) && old(&path) {
+            // Rubbish that stays does no harm.
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 

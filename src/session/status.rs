@@ -47,7 +47,7 @@ fn read(out: &Path) -> Result<Value> {
 /// Prints the state of the session in `out`.
 ///
 /// # Errors
-/// As [`read`].
+/// [`Error::NoSession`] where there is none.
 pub fn print(out: &Path, json: bool) -> Result<String> {
     let state = read(out)?;
     Ok(if json { format!("{state}\n") } else { text(&state) })

@@ -342,3 +342,6 @@ use super::mounts::remote;
 fn remote(_folder: &Path) -> Option<String> {
     None
 }
+
+#[cfg(test)]
+mod tests;

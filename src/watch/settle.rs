@@ -1,4 +1,4 @@
-//! When a file is complete. No clock and no disk in here: what was seen comes in, each with the time it was seen at.
+//! When a file is complete. No disk in here, nor a wall clock: what was seen comes in, with the time it was seen at.
 //!
 //! A file is either **growing** (it is waited for) or **handed** on (its print is remembered). One that vanishes is
 //! forgotten.

@@ -105,8 +105,12 @@ impl<B: Backend> Live<B> {
     pub(crate) fn load(&mut self, path: &Path) -> Result<()> {
         let mut from = Reader::open(path)?;
         self.engine.load(&mut from)?;
-        self.judge = self.night.restored(&mut from)?;
-        from.end()
+        let judge = self.night.restored(&mut from).and_then(|judge| from.end().map(|()| judge));
+        if judge.is_err() {
+            self.engine.forget()?;
+        }
+        self.judge = judge?;
+        Ok(())
     }
 
     /// The bits of all that it would write.

@@ -137,7 +137,8 @@ pub(crate) fn wandering(align_to: AlignTo) -> Night {
         let shot = match k {
             9 => Shot { map: compose(&shift(31.0, -22.0), map), ..clear },
             12 | 13 => Shot { blur: 2.4, ..clear },
-            16 => Shot { clear: 0.6, ..clear },
+            // Where the template would hand over, were there as many stars as it has.
+            18 => Shot { clear: 0.42, ..clear },
             _ => clear,
         };
         let field = if (20..22).contains(&k) { &other } else { &sky };
@@ -173,7 +174,7 @@ pub(crate) fn mosaic() -> Night {
     Night { methods: vec![Method::Mean, Method::AddMax2], ..Night::new("mosaic", frames) }
 }
 
-/// The Moon: no stars. It trembles, jumps and is turned once.
+/// The Moon: no stars. It trembles, jumps and is turned once; some exposures are shorter, and scaled by contrast and sky.
 pub(crate) fn moon() -> Night {
     let size = (600, 400);
     let moon = Moon::new(size, 300, 58);
@@ -186,9 +187,13 @@ pub(crate) fn moon() -> Night {
             7.. => turned(180.0, dx, dy, size),
             _ => shift(dx, dy),
         };
-        rgb(k as usize, &moon.light(&map, k))
+        let gain = if matches!(k, 2 | 6 | 9) { 0.6 } else { 1.0 };
+        let mut frame = rgb(k as usize, &moon.light(&map, k).map(|v| gain * v));
+        frame.tags.exposure_s = Some(f64::from(gain));
+        frame
     });
-    Night::new("moon", frames.collect())
+    let rules = Rules { on_change: OnChange::Scale, ..RULES };
+    Night { rules, ..Night::new("moon", frames.collect()) }
 }
 
 /// Exposures that change, brought to the stack's levels: told by headers or by stars and sky.

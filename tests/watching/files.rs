@@ -164,7 +164,7 @@ fn an_empty_file_is_reported_late_and_one_without_rights_too() {
         let mut scene = Scene::new(poll);
         let empty = scene.write("empty.jpg", "");
         let locked = scene.write("locked.jpg", "nobody may read it");
-        std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0)).expect("rights");
+        std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o0)).expect("rights");
         scene.arrives(&locked);
         scene.arrives(&empty);
     }

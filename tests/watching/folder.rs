@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
-use livestack::watch::{News, Print, Watcher};
+use livestack::watch::{News, Print, Setup, Watcher};
 
 use crate::common::Place;
 use crate::scene::*;
@@ -79,6 +79,35 @@ fn a_folder_renamed_away_and_back_brings_only_what_is_new() {
         scene.silent();
         let path = scene.write("c.jpg", "third");
         scene.arrives(&path);
+    }
+}
+
+#[test]
+fn a_folder_that_came_back_brings_events_again() {
+    let place = Place::new();
+    place.folder("hot");
+    // Nothing ever stands still that long: what arrives was seen to be closed.
+    let mut scene =
+        Scene::with_setup(place, |place| Setup { settle: HOUR, ..setup(&place.path("hot"), None) });
+    assert_eq!(scene.next(), News::Scanned);
+    let away = scene.place.path("away");
+    std::fs::rename(&scene.folder, &away).expect("renamed");
+    scene.notes("gone");
+    std::fs::rename(&away, &scene.folder).expect("renamed");
+    scene.notes("back");
+    let path = scene.write("a.jpg", "whole");
+    scene.arrives(&path);
+    std::fs::remove_dir_all(&scene.folder).expect("removed");
+    while !matches!(scene.next(), News::Note(text) if text.contains("gone")) {}
+    std::fs::create_dir(&scene.folder).expect("folder");
+    while !matches!(scene.next(), News::Note(text) if text.contains("back")) {}
+    let path = scene.write("b.jpg", "whole");
+    loop {
+        match scene.next() {
+            News::Changed(_) => {}
+            News::Arrived(arrival) => break assert_eq!(arrival.path, path),
+            other => panic!("{other:?}"),
+        }
     }
 }
 

@@ -96,6 +96,15 @@ fn one_look_is_not_enough_to_know_that_a_file_stands_still() {
 }
 
 #[test]
+fn without_a_time_to_stand_still_two_looks_are_needed() {
+    let mut scene = Scene::new(&[]);
+    scene.settler.settle = Duration::ZERO;
+    assert_eq!(scene.see(0, print(10, 1), Hint::None), []);
+    assert_eq!(scene.see(1, print(11, 1), Hint::None), []);
+    assert_eq!(scene.see(2, print(11, 1), Hint::None), [scene.arrived(print(11, 1), 2, false)]);
+}
+
+#[test]
 fn times_that_go_back_or_lie_ahead_delay_nothing() {
     let mut scene = Scene::new(&[]);
     for (ms, time) in [(0, i64::MAX), (100, 5), (200, i64::MIN)] {
