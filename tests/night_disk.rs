@@ -67,6 +67,8 @@ impl Scene {
         assert_eq!(sorted(&all, "stacked"), names, "{:?}", decisions(&all));
         assert_eq!(all.len(), frames);
         let lines = journal(&self.live.out);
+        let text = std::fs::read_to_string(self.live.out.join("session/journal.jsonl")).expect("a journal");
+        assert_eq!(lines.len(), text.lines().count(), "half a line: {text}");
         let journalled: Vec<_> = lines.iter().filter(|l| l["line"] == "frame").collect();
         assert_eq!(journalled.len(), frames, "{lines:#?}");
         assert!(

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// Frames of a night.
 pub(crate) const FRAMES: usize = 40;
@@ -22,8 +23,8 @@ pub(crate) struct Script {
     pub(crate) label: &'static str,
     pub(crate) flags: &'static str,
     pub(crate) frames: Vec<Vec<u8>>,
-    /// Darks, where they are subtracted.
-    darks: Vec<Vec<u8>>,
+    /// Darks, where they are subtracted: one folder for all runs, since headers name it.
+    darks: Option<TempDir>,
 }
 
 /// What a session leaves that must not depend on kills.
@@ -53,12 +54,13 @@ pub(crate) fn scripts() -> Vec<Script> {
         _ => clear(k),
     };
     let script = |label, flags, frames, darks| Script { label, flags, frames, darks };
-    let darks = (0..DARKS).map(|k| png(&eight(&sky().dark(k)))).collect();
+    let darks = tempfile::tempdir().expect("folder");
+    (0..DARKS).for_each(|k| drop_in(darks.path(), format!("dark_{k}.png"), &png(&eight(&sky().dark(k)))));
     vec![
-        script("clear", "", night(&clear), darks),
-        script("rejected", "", night(&rejected), Vec::new()),
-        script("new target", "--restart-on-new-target=3", night(&target), Vec::new()),
-        script("replaced", "", night(&replaced), Vec::new()),
+        script("clear", "", night(&clear), Some(darks)),
+        script("rejected", "", night(&rejected), None),
+        script("new target", "--restart-on-new-target=3", night(&target), None),
+        script("replaced", "", night(&replaced), None),
     ]
 }
 
@@ -76,8 +78,9 @@ fn png(picture: &Picture<u8>) -> Vec<u8> {
 impl Script {
     /// The flags of every run of it. Checkpoints so often that kills hit before, during and after them.
     pub(crate) fn all_flags(&self) -> String {
+        let darks = self.darks.as_ref().map_or(String::new(), |d| format!("--dark {}", d.path().display()));
         format!(
-            "{} --format fits --checkpoint 0.7 --publish-every 0.2s --max-frames {}",
+            "{} {darks} --format fits --checkpoint 0.7 --publish-every 0.2s --max-frames {}",
             self.flags,
             self.frames.len()
         )
@@ -85,19 +88,10 @@ impl Script {
 
     /// The night in one go, over the files as they lie.
     pub(crate) fn uninterrupted(&self) -> Left {
-        let live = self.place();
+        let live = Live::new();
         self.frames.iter().enumerate().for_each(|(k, bytes)| live.put(name(k), bytes));
         live.run(&self.all_flags()).exits(0);
         left(&live)
-    }
-
-    /// A place with the darks.
-    fn place(&self) -> Live {
-        let live = Live::new();
-        for (k, dark) in self.darks.iter().enumerate() {
-            drop_in(&live.place.folder("dark"), format!("dark_{k}.png"), dark);
-        }
-        live
     }
 
     /// Asserts that the night was what its label says.
@@ -194,7 +188,7 @@ impl Cuts {
 /// Lives through the night of `script` while frames arrive, with `cuts`, and to its end; returns the place, the last run,
 /// and how many kills hit a process at work.
 pub(crate) fn live_through(script: &Script, cuts: &Cuts) -> (Live, Run, usize) {
-    let live = script.place();
+    let live = Live::new();
     let stop = AtomicBool::new(false);
     let (run, hits) = std::thread::scope(|scope| {
         // However this ends, the camera ends too.
