@@ -146,7 +146,7 @@ fn runs_of_a_night(place: &Place) -> usize {
 fn auto_carries_on_with_the_cpu() {
     let (place, outputs) = undisturbed();
     let all = runs_of_a_night(&place);
-    let step = (all / 12).max(1);
+    let step = (all / 40).max(1);
     // Steps that no stage's number of kernels divides.
     for runs in (0..all).step_by(step | 1) {
         lose(&place, &format!("--backend auto --max-frames {FRAMES}"), runs).expect("the CPU takes over");

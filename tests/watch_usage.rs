@@ -34,7 +34,7 @@ fn bad_values_are_exit_2() {
         ("--settle", "60001"),
         ("--publish-every", "0"),
         ("--publish-every", "2m"),
-        ("--publish-every", "infs"),
+        ("--publish-every", "0.5"),
         ("--checkpoint", "0"),
         ("--checkpoint", "inf"),
         ("--max-frames", "0"),

@@ -89,14 +89,30 @@ impl Place {
     /// Runs the program with words split at spaces.
     #[track_caller]
     pub(crate) fn say(&self, words: &str) -> Run {
-        self.run(words.split_whitespace())
+        self.say_in("", words)
     }
 
-    /// Runs it in a folder of the place.
+    /// Runs it in a folder of the place. It must end by itself: a `watch` that should be refused may not be.
+    #[track_caller]
     pub(crate) fn say_in(&self, folder: &str, words: &str) -> Run {
         let mut command = self.command();
         command.current_dir(self.path(folder)).args(words.split_whitespace());
-        Run::of(&command.output().expect("the program starts"))
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let (out, err) = (child.stdout.take().map(read), child.stderr.take().map(read));
+        let text =
+            |t: Option<JoinHandle<String>>| t.map(|t| t.join().expect("it is read")).unwrap_or_default();
+        let start = Instant::now();
+        let mut code = child.try_wait().expect("it can be asked");
+        while code.is_none() && start.elapsed() < PATIENCE {
+            std::thread::sleep(PAUSE);
+            code = child.try_wait().expect("it can be asked");
+        }
+        let _ = child.kill();
+        let run = Run { code: code.and_then(|status| status.code()), out: text(out), err: text(err) };
+        assert!(code.is_some(), "it does not end: {words}: {run:#?}");
+        assert!(!run.err.contains("panicked"), "{run:#?}");
+        run
     }
 
     /// The journal of the session in `out`.
@@ -154,6 +170,15 @@ pub(crate) fn paths(folder: &str, range: std::ops::RangeInclusive<usize>) -> Str
     range.map(|k| format!("{folder}/{}", light(k))).collect::<Vec<_>>().join(" ")
 }
 
+/// Reads all that comes.
+fn read(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = from.read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    })
+}
+
 /// The program at work.
 pub(crate) struct Live {
     child: Child,
@@ -175,7 +200,6 @@ impl Live {
         let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().expect("the program starts");
         let out = BufReader::new(child.stdout.take().expect("piped"));
-        let mut err = child.stderr.take().expect("piped");
         let (send, lines) = channel();
         std::thread::spawn(move || {
             for line in out.lines().map_while(Result::ok) {
@@ -184,11 +208,7 @@ impl Live {
                 }
             }
         });
-        let errors = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            let _ = err.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        });
+        let errors = read(child.stderr.take().expect("piped"));
         Live { child, lines, errors: Some(errors), events: Vec::new() }
     }
 
