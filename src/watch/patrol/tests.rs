@@ -13,7 +13,7 @@ fn looked(folder: &Path) -> (Patrol<impl FnMut(News) -> bool + use<>>, Receiver<
     let setup = Setup { folder: folder.to_owned(), poll: None, settle, own: Box::new(|_| false), known };
     let (out, news) = channel();
     let mut patrol = Patrol::new(setup, Arc::new(Inbox::default()), move |news| out.send(news).is_ok());
-    assert!(patrol.look().is_ok());
+    assert!(patrol.look().is_ok() && patrol.open().is_ok());
     assert_eq!(news.try_recv(), Ok(News::Scanned));
     (patrol, news)
 }
