@@ -127,7 +127,9 @@ pub fn identities(config: &Config) -> Result<Vec<(Kind, String)>> {
         let files = if path.is_dir() { io::list_images(path)?.images } else { vec![path.clone()] };
         let rule = rule(c, kind).map_or("usual", MasterRule::name);
         let key = cache::key(&files, rule, &format!("{:?}", config.wish.of(kind)));
-        all.push((kind, format!("{} ({} files, {key})", path.display(), files.len())));
+        // One folder, however it is written.
+        let place = path.canonicalize().unwrap_or_else(|_| path.clone());
+        all.push((kind, format!("{} ({} files, {key})", place.display(), files.len())));
     }
     Ok(all)
 }

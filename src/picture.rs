@@ -160,8 +160,9 @@ impl<B: Backend> Engine<B> {
         Ok(self.shown_white(method)? * top)
     }
 
-    /// Median and standard deviation of each channel as it is shown, parts of white, and how bright the bright pixels are.
-    fn background(&mut self, method: Method) -> Result<([f32; 3], [f32; 3], f32)> {
+    /// Median and standard deviation of each channel as it is shown, parts of white, and (where `straight` asks for it, else
+    /// 0) how bright the bright pixels are.
+    fn background(&mut self, method: Method, straight: bool) -> Result<([f32; 3], [f32; 3], f32)> {
         let white = self.picture_white(method)?;
         let (state, channels) = (self.state(method), self.setup.shape.channels);
         let (mut median, mut sigma, mut bright) = ([0.0; 3], [0.0; 3], 0.0_f32);
@@ -169,7 +170,9 @@ impl<B: Backend> Engine<B> {
             let centre = self.quantile(state, c, None, 0.5)?;
             median[c] = centre / white;
             sigma[c] = self.quantile(state, c, Some(centre), 0.5)? * MAD_TO_SIGMA / white;
-            bright = bright.max(self.quantile(state, c, None, BRIGHT_PART)? / white);
+            if straight {
+                bright = bright.max(self.quantile(state, c, None, BRIGHT_PART)? / white);
+            }
         }
         if !self.coloured() {
             return Ok((median, sigma, bright));
@@ -191,7 +194,8 @@ impl<B: Backend> Engine<B> {
             _ => Curve::Stretch,
         };
         if matches!(look.stretch, StretchMode::Linear | StretchMode::Auto) {
-            let (mut median, mut sigma, bright) = self.background(method)?;
+            let (mut median, mut sigma, bright) =
+                self.background(method, look.stretch == StretchMode::Linear)?;
             let channels = self.setup.shape.channels;
             if look.linked {
                 let mean = |v: &[f32; 3]| [v[..channels].iter().sum::<f32>() / channels as f32; 3];

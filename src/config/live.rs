@@ -125,12 +125,25 @@ pub fn settings(args: WatchArgs, cwd: &Path) -> Result<(Config, Live)> {
         flags.calibration.dark =
             Some(usual).filter(|dark| crate::io::list_images(dark).is_ok_and(|l| !l.images.is_empty()));
     }
-    let input = whole(input);
+    let input = only_path(&whole(input));
     let mut config = Config::new(vec![input.clone()], whole(out), flags)?;
     config.live = true;
     config.calibration.no_default = true;
     config.calibration.pictures = Some(crate::session::folder(&config.out).join("masters"));
     Ok((config, Live::new(Some(input), &live)?))
+}
+
+/// The one way to write `path`, so that a file that comes by two ways is one file: the folder that it is in without
+/// links, its own name as it is. Where that folder does not exist, `path` itself.
+pub(crate) fn only_path(path: &Path) -> PathBuf {
+    match (path.file_name(), path.parent()) {
+        // The link itself may be the user's name for the folder of the night: what it stands for counts.
+        _ if path.is_dir() => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
+        (Some(name), Some(folder)) => {
+            folder.canonicalize().map_or_else(|_| path.to_owned(), |folder| folder.join(name))
+        }
+        _ => path.to_owned(),
+    }
 }
 
 #[cfg(test)]

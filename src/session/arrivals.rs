@@ -41,6 +41,11 @@ impl Kind {
     }
 }
 
+/// What a file is of: a JPEG and a RAW file of one name are one frame.
+fn frame(path: &Path) -> PathBuf {
+    if Kind::of(path).is_some() { path.with_extension("") } else { path.to_owned() }
+}
+
 /// Files that wait.
 #[derive(Default)]
 pub(crate) struct Arrivals {
@@ -131,15 +136,17 @@ impl Arrivals {
         self.list.extract_if(.., |w| live(w) && w.since < newest).collect()
     }
 
-    /// Keeps the last `n` files in order, and says which were left out.
+    /// Of the files that were there at the start, keeps those of the last `n` frames in order, and says which were left
+    /// out. What came since stays.
     pub(crate) fn keep_last(&mut self, n: usize) -> Vec<Waiting> {
-        let out = self.list.len().saturating_sub(n);
-        self.list.drain(..out).collect()
-    }
-
-    /// All of them are left out.
-    pub(crate) fn clear(&mut self) -> Vec<Waiting> {
-        std::mem::take(&mut self.list)
+        let mut kept = HashSet::new();
+        for w in self.list.iter().rev().filter(|w| w.arrival.existing) {
+            if kept.len() < n {
+                kept.insert(frame(&w.arrival.path));
+            }
+        }
+        let out = |w: &Waiting| w.arrival.existing && !kept.contains(&frame(&w.arrival.path));
+        self.list.extract_if(.., |w| out(w)).collect()
     }
 
     fn insert(&mut self, waiting: Waiting) {

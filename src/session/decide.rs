@@ -35,8 +35,9 @@ impl<B: Backend> Session<'_, B> {
         let path = waiting.arrival.path.clone();
         let gone =
             matches!(&frame, Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound);
-        if matches!(frame, Err(Error::Io { .. })) && path.parent().is_some_and(|folder| !folder.is_dir()) {
-            // Not the file is gone, its whole folder is.
+        let folder = self.plan.live.folder.as_deref().filter(|folder| path.parent() == Some(*folder));
+        if matches!(frame, Err(Error::Io { .. })) && folder.is_some_and(|folder| !folder.is_dir()) {
+            // Not the file is gone, the whole watched folder is.
             self.arrivals.again(waiting, AWAY);
             return Ok(());
         }

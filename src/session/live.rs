@@ -159,7 +159,7 @@ impl<B: Backend> Session<'_, B> {
         }
         let last = self.plan.config.last;
         let left = match (self.plan.live.existing, last) {
-            (false, _) => self.arrivals.clear(),
+            (false, _) => self.arrivals.keep_last(0),
             (true, n) if n > 0 => self.arrivals.keep_last(n),
             _ => Vec::new(),
         };
@@ -205,7 +205,9 @@ impl<B: Backend> Session<'_, B> {
                 }
                 Some(Step::NewStack(_)) => return Ok(()),
                 None => {
-                    let ready = self.scanned && self.run.ledger.caught_up();
+                    // What is new is told, so all that is done again comes first.
+                    let again = self.run.report.quiet || !self.run.ledger.caught_up();
+                    let ready = self.scanned && !again;
                     let Some(waiting) = ready.then(|| self.arrivals.next()).flatten() else { return Ok(()) };
                     if self.passed_over(&waiting) {
                         continue;
@@ -244,7 +246,9 @@ impl<B: Backend> Session<'_, B> {
             }
             self.requests.push((request, files));
         }
-        let opened: Vec<_> = self.closed.extract_if(.., |a| std::fs::File::open(&a.path).is_ok()).collect();
+        // Folders can be opened, and are no frames all the same.
+        let opens = |a: &Arrival| a.path.is_file() && std::fs::File::open(&a.path).is_ok();
+        let opened: Vec<_> = self.closed.extract_if(.., |a| opens(a)).collect();
         for arrival in opened {
             self.arrived(Arrival { complete: Instant::now(), ..arrival });
         }

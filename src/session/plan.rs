@@ -7,6 +7,7 @@ use super::{Error, Live, Result, inbox, settings};
 use crate::cli::live::{AddArgs, WatchArgs};
 use crate::cli::{Cli, Command};
 use crate::config::Config;
+use crate::config::live::only_path;
 use crate::{checkpoint, io, outputs};
 use clap::Parser;
 use serde_json::{Value, json};
@@ -130,11 +131,7 @@ impl Plan {
             ));
         }
         let session: Settings = serde_json::from_value(about["settings"].clone()).unwrap_or_default();
-        let usual = entries.iter().rev().find_map(|(_, e)| match e {
-            Entry::Begun(about) => about["usual"].as_str(),
-            _ => None,
-        });
-        let differences = own::differences(&session, &self.settings, usual);
+        let differences = own::differences(&session, &self.settings, usual_rules(&entries));
         if differences.is_empty() {
             return Ok(());
         }
@@ -202,9 +199,9 @@ fn files(args: &AddArgs, out: &Path, cwd: &Path) -> Result<Vec<PathBuf>> {
         if args.files.is_empty() {
             return Err(Error::Usage("no frame given: name one or more files to add".into()));
         }
-        return Ok(args.files.iter().map(|file| cwd.join(file)).collect());
+        return Ok(args.files.iter().map(|file| only_path(&cwd.join(file))).collect());
     };
-    let dir = cwd.join(newest);
+    let dir = only_path(&cwd.join(newest));
     if !dir.is_dir() {
         return Err(Error::NoFolder { what: "input", path: dir });
     }
@@ -242,9 +239,9 @@ fn reopened(
         Entry::Session(about) => Some(about.clone()),
         _ => None,
     });
-    let own = || from(Command::Add(Box::new(args.clone())), out, cwd);
+    let given = || from(Command::Add(Box::new(args.clone())), out, cwd);
     let Some(about) = about else {
-        let (config, live) = own()?;
+        let (config, live) = given()?;
         return Ok((config, live, command.to_owned(), cwd.to_owned()));
     };
     let words: Vec<String> = serde_json::from_value(about["command"].clone()).unwrap_or_default();
@@ -256,21 +253,42 @@ fn reopened(
     let argv = std::iter::once("livestack".to_owned()).chain(words.iter().cloned());
     let cli = Cli::try_parse_from(argv).map_err(|e| broken(e.kind().to_string()))?;
     let (config, live) = from(cli.command, out, &origin)?;
-    // Flags may be left out after the first call; given, they must be the session's.
-    let plain = Cli::try_parse_from(["livestack", "add", "frame"]).ok().map(|cli| match cli.command {
-        Command::Add(args) => format!("{:?}", quiet(&args)),
-        _ => String::new(),
-    });
-    if plain != Some(format!("{:?}", quiet(args))) {
-        let (config, live) = own()?;
-        return Ok((config, live, words, origin));
+    // Flags may be left out after the first call; those of the stack, if given, must be the session's.
+    let bare = AddArgs { flags: bare_flags()?, ..args.clone() };
+    let usual = from(Command::Add(Box::new(bare)), out, cwd)?.0;
+    let (given, its) = given()?;
+    let stack = own::of(&given)?;
+    let differs = || Ok(!own::differences(&own::of(&config)?, &stack, usual_rules(&entries)).is_empty());
+    if stack != own::of(&usual)? && differs()? {
+        return Ok((given, its, words, origin));
     }
-    Ok((config, live, words, origin))
+    Ok((overlaid(config, given, &usual), live, words, origin))
 }
 
-/// The flags of `add` that are about the stack.
-fn quiet(args: &AddArgs) -> crate::cli::StackFlags {
-    crate::cli::StackFlags { json: false, timings: false, last: None, ..args.flags.clone() }
+/// What the usual rules are for the frames of a session that has some.
+fn usual_rules(entries: &[(u64, Entry)]) -> Option<&str> {
+    entries.iter().rev().find_map(|(_, e)| match e {
+        Entry::Begun(about) => about["usual"].as_str(),
+        _ => None,
+    })
+}
+
+/// The flags of `add` where none is given.
+fn bare_flags() -> Result<crate::cli::StackFlags> {
+    match Cli::try_parse_from(["livestack", "add", "frame"]).map(|cli| cli.command) {
+        Ok(Command::Add(args)) => Ok(args.flags),
+        _ => Err(Error::Usage("add: it cannot do without flags".into())),
+    }
+}
+
+/// The settings of a session, with those of `given` that change nothing of the stack and are not `usual`.
+fn overlaid(session: Config, given: Config, usual: &Config) -> Config {
+    macro_rules! chosen {
+        ($($field:ident),*) => {
+            Config { $($field: if given.$field == usual.$field { session.$field } else { given.$field },)* ..session }
+        };
+    }
+    chosen!(name, formats, stretch, linked, gain, backend, adapter, debug_frames)
 }
 
 fn from(command: Command, out: &Path, cwd: &Path) -> Result<(Config, Live)> {

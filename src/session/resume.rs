@@ -75,7 +75,11 @@ impl<'a, B: Backend> Session<'a, B> {
         let next = || outputs::last_number(&config.out, config.name.as_deref()) + 1;
         run.first_number = first.and_then(|n| usize::try_from(n).ok()).unwrap_or_else(next);
         run.number = run.first_number;
-        let settled = |e: &Entry| matches!(e, Entry::Skipped(_) | Entry::Frame(_));
+        // What was only added to had no folder yet: files in it may still be left alone.
+        let added = entries
+            .iter()
+            .any(|(_, e)| matches!(e, Entry::Session(about) if about["command"][0].as_str() == Some("add")));
+        let settled = |e: &Entry| matches!(e, Entry::Skipped(_)) || matches!(e, Entry::Frame(_)) && !added;
         let new = !entries.iter().any(|(_, e)| settled(e));
         let unknown = id.is_none();
         let id = id.unwrap_or_else(|| plan.about["id"].as_str().unwrap_or_default().to_owned());

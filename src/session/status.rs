@@ -28,7 +28,8 @@ fn read(out: &Path) -> Result<Value> {
     let folder = session::folder(out);
     let folder = if folder.is_dir() { folder } else { out.to_owned() };
     let text = std::fs::read_to_string(folder.join(NAME)).ok();
-    let mut state: Value = match text.and_then(|text| serde_json::from_str(&text).ok()) {
+    let state = text.and_then(|text| serde_json::from_str(&text).ok()).filter(Value::is_object);
+    let mut state: Value = match state {
         Some(state) => state,
         None if folder.join(super::journal::NAME).exists() => Value::Object(serde_json::Map::new()),
         None => {
@@ -55,11 +56,13 @@ pub fn print(out: &Path, json: bool) -> Result<String> {
 
 fn text(s: &Value) -> String {
     let mut out = String::new();
+    let word = |v: &Value| v.as_str().map(crate::report::plain);
     let running = s["running"].as_bool().unwrap_or(false);
     let ended = s["state"] == "ended";
     let doing = match (running, ended) {
         (true, _) => {
-            format!("{} ({})", s["state"].as_str().unwrap_or("running"), s["holder"].as_str().unwrap_or("?"))
+            let state = word(&s["state"]).unwrap_or_else(|| "running".into());
+            format!("{state} ({})", word(&s["holder"]).unwrap_or_default())
         }
         (false, true) => "ended".to_owned(),
         (false, false) => "not running: it was cut off, and goes on with the next start".to_owned(),
@@ -76,11 +79,11 @@ fn text(s: &Value) -> String {
     if let Some(exposure) = s["exposure_s"].as_f64().filter(|s| *s > 0.0) {
         let _ = writeln!(out, "exposure   {}", span(exposure));
     }
-    if let Some(file) = s["last"]["file"].as_str() {
-        let why = s["last"]["reason"].as_str().map_or(String::new(), |why| format!(": {why}"));
-        let _ = writeln!(out, "last       {}  {}{why}", file, s["last"]["status"].as_str().unwrap_or(""));
+    if let Some(file) = word(&s["last"]["file"]) {
+        let why = word(&s["last"]["reason"]).map_or(String::new(), |why| format!(": {why}"));
+        let _ = writeln!(out, "last       {file}  {}{why}", word(&s["last"]["status"]).unwrap_or_default());
     }
-    if let Some(reason) = s["last_rejection"].as_str() {
+    if let Some(reason) = word(&s["last_rejection"]) {
         let _ = writeln!(out, "rejected   {reason}");
     }
     if let Some(ms) = s["latency_ms"]["last"].as_f64() {
@@ -90,11 +93,11 @@ fn text(s: &Value) -> String {
     for (name, field) in
         [("folder", "folder"), ("outputs", "out"), ("backend", "backend"), ("trouble", "trouble")]
     {
-        if let Some(value) = s[field].as_str() {
+        if let Some(value) = word(&s[field]) {
             let _ = writeln!(out, "{name:<10} {value}");
         }
     }
-    out.lines().map(|line| format!("{}\n", crate::report::plain(line))).collect()
+    out
 }
 
 fn span(seconds: f64) -> String {

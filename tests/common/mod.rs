@@ -22,6 +22,7 @@ pub(crate) mod mounts;
 pub(crate) mod night;
 pub(crate) mod picture;
 pub(crate) mod rules;
+pub(crate) mod session;
 pub(crate) mod sky;
 
 /// Said once, past the test harness, which hides what passing tests print.
