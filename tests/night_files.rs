@@ -62,6 +62,7 @@ fn a_file_that_grows_for_seconds_is_stacked_once() {
         watch.decided(&name(1), "stacked");
         pause(1000);
         all_stacked(&watch.stop().exits(0), &live, (0..3).map(name).collect());
+        assert_eq!(sorted(&records(&live.out), "rejected"), Vec::<String>::new(), "{poll}: too early");
         assert!(
             live.floats() == live.stacked([0, 2, 1].map(light)),
             "{poll}: not the stack of the whole files"

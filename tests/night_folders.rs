@@ -71,6 +71,8 @@ fn a_folder_that_is_renamed_away_and_back() {
         drop_in(&away, name(2), &bytes);
         drop_in(&away, name(3), &light(3));
         watch.says("the folder is gone");
+        // Longer than the time between two tries to read what waits.
+        std::thread::sleep(SILENCE);
         assert_eq!(records(&live.out).len(), 2, "nothing is decided while it is away");
         std::fs::rename(&away, &live.input).expect("renamed back");
         watch.decides(4);

@@ -65,6 +65,9 @@ fn to_the_end(live: &Live, missing: &[usize], case: &str) -> Run {
     run
 }
 
+/// What happens to a checkpoint.
+type Spoil = fn(&PathBuf);
+
 /// Changes a byte in the middle of a file.
 fn damage(path: &PathBuf) {
     let mut bytes = std::fs::read(path).expect("read");
@@ -101,7 +104,7 @@ fn goes_on(run: &Run, from: usize, again: usize, case: &str) {
 /// the folder; one line says so. Nothing is lost.
 #[test]
 fn damaged_checkpoints() {
-    let damages: [(&str, fn(&PathBuf)); 4] =
+    let damages: [(&str, Spoil); 4] =
         [("damaged", damage), ("halved", halve), ("of another version", other_version), ("empty", empty)];
     for (case, spoil) in damages {
         let live = cut(true);
