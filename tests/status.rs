@@ -67,6 +67,15 @@ fn it_says_what_the_session_is_doing() {
     assert_eq!(says(&place.say("status").exits(0).out, "session"), "ended", "output is the default");
 }
 
+/// Tells the one who asks that it is over, also where the test fails.
+struct Ends<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 /// Promise: asking never disturbs: while it is asked without a pause, the session takes its frames, and one that begins
 /// meanwhile is not refused.
 #[test]
@@ -83,13 +92,14 @@ fn asking_disturbs_nobody() {
             }
             asked
         });
+        let ends = Ends(&done);
         for night in 0..4 {
             let mut live = watch(&place, "");
             place.drop_all(2 * night + 1..=2 * night + 2);
             live.until_decided(2);
             live.end();
         }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(ends);
         assert!(asking.join().expect("it was asked") > 3);
     });
     assert_eq!(place.status("output")["stacked"], 8);

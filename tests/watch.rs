@@ -4,7 +4,9 @@
 mod common;
 
 use common::exif::block;
-use common::session::{age, finally, jpegs, last, light, lights, misfit, night, until_it_listens, watch};
+use common::session::{
+    age, finally, jpegs, last, light, lights, listens, misfit, night, until_it_listens, watch,
+};
 use common::{Place, file};
 use serde_json::Value;
 use std::time::Duration;
@@ -133,6 +135,7 @@ fn polling_finds_everything() {
     live.until_decided(2);
     std::fs::copy(place.path("frames/light_03.png"), place.path("input/light_03.png")).expect("copied");
     live.until_decided(3);
+    assert!(!listens(&live), "it relies on events");
     let (_, err) = live.end();
     assert_eq!(err, "", "what was asked for needs no word");
     assert_eq!(finally(&place, "output", "stacked"), lights(1..=3));

@@ -339,16 +339,16 @@ pub(crate) fn send(pid: u32, name: &str) {
 }
 
 /// Waits until the program hears what happens in its folder: what comes from then on is no old file.
-#[cfg(target_os = "linux")]
 #[track_caller]
 pub(crate) fn until_it_listens(live: &Live) {
-    let place = format!("/proc/{}/fdinfo", live.pid());
-    until("it hears events", || {
-        let files = std::fs::read_dir(&place).into_iter().flatten().flatten();
-        files
-            .filter_map(|file| std::fs::read_to_string(file.path()).ok())
-            .any(|text| text.contains("inotify wd:"))
-    });
+    until("it hears events", || listens(live));
+}
+
+/// Whether the system tells the program what happens in a folder.
+pub(crate) fn listens(live: &Live) -> bool {
+    let files = std::fs::read_dir(format!("/proc/{}/fdinfo", live.pid())).into_iter().flatten().flatten();
+    let mut texts = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+    texts.any(|text| text.contains("inotify wd:"))
 }
 
 /// Waits for something that no event tells.
