@@ -213,7 +213,7 @@ fn files(args: &AddArgs, out: &Path, cwd: &Path) -> Result<Vec<PathBuf>> {
         .map(|path| (std::fs::metadata(&path).and_then(|m| m.modified()).ok(), path))
         .collect();
     // Listed by name already: files of one moment keep that order.
-    timed.sort_by(|a, b| a.0.cmp(&b.0));
+    timed.sort_by_key(|(time, _)| *time);
     let count = args.flags.last.max(1);
     let skip = timed.len().saturating_sub(count);
     let files: Vec<PathBuf> = timed.into_iter().skip(skip).map(|(_, path)| path).collect();
