@@ -145,7 +145,8 @@ impl Old {
         let output = self.value("output_dir").unwrap_or(OsStr::new(OUTPUT));
         let mut new: Vec<OsString> = match (self.word("mode").as_deref(), reload) {
             // It resumes by itself.
-            (Some("loop"), _) => vec!["watch".into(), joined("--out", output)],
+            (Some("loop"), true) => vec!["watch".into(), joined("--out", output), "--reload".into()],
+            (Some("loop"), false) => vec!["watch".into(), joined("--out", output)],
             (None | Some("1"), false) => vec!["stack".into(), joined("--out", output)],
             (None | Some("1"), true) => {
                 vec!["add".into(), joined("--newest", input), joined("--session", output), "--reload".into()]
@@ -239,7 +240,7 @@ mod tests {
             ("-number 5 -reload NO", "stack --out=output --last=5 input"),
             ("-mode LOOP", "watch --out=output input"),
             ("-mode loop -number 5", "watch --out=output --last=5 input"),
-            ("-mode LOOP -reload YES", "watch --out=output input"),
+            ("-mode LOOP -reload YES", "watch --out=output --reload input"),
             ("-number 1 -reload YES", "add --newest=input --session=output --reload"),
             ("-number 3 -reload yes", "add --newest=input --session=output --reload --last=3"),
             ("-reload YES", "add --newest=input --session=output --reload --last=0"),

@@ -81,18 +81,23 @@ pub(crate) fn is_output(out: &Path, prefix: Option<&str>, file: &Path) -> bool {
     if [crate::page::PICTURE, crate::page::PAGE].contains(&&*name) && same(file.parent(), out) {
         return true;
     }
-    let Some(rest) = name.strip_prefix(&prefix) else { return false };
     let counter = |s: &str| s.strip_prefix('_').is_some_and(|d| d.bytes().all(|b| b.is_ascii_digit()));
     // A finished stack's number.
     let unnumbered = |rest: &'_ str| -> String {
         let number = |s: &str| s.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
         rest.strip_prefix(STACK).map_or_else(|| rest.to_owned(), number)
     };
-    let names = Method::ALL.iter().filter_map(|m| rest.strip_prefix(&m.name().to_uppercase()));
-    let ours = names.map(unnumbered).any(|rest| {
-        Output::ALL.iter().any(|(_, f)| rest == f.suffix()) || rest.strip_suffix(".png").is_some_and(counter)
-    });
-    ours && same(file.parent(), out)
+    let ours = |rest: &str| {
+        let ends = Method::ALL.iter().filter_map(|m| rest.strip_prefix(&m.name().to_uppercase()));
+        ends.map(unnumbered).any(|end| {
+            Output::ALL.iter().any(|(_, f)| end == f.suffix())
+                || end.strip_suffix(".png").is_some_and(counter)
+        })
+    };
+    // An earlier run may have had another name.
+    let others = name.match_indices('_').map(|(k, _)| &name[k + 1..]);
+    let own = name.strip_prefix(&prefix).into_iter();
+    own.chain(others).any(ours) && same(file.parent(), out)
 }
 
 /// The largest number of a finished stack whose outputs lie in `out`; 0: there is none.

@@ -143,6 +143,8 @@ pub struct Poses {
     by_path: HashMap<String, Known>,
     /// Paths that end in a name.
     by_name: HashMap<OsString, Vec<String>>,
+    /// CRC-32 of the file.
+    crc: u32,
     /// Width and height of the stack, where the file says.
     canvas: Option<(usize, usize)>,
 }
@@ -162,7 +164,7 @@ impl Poses {
             return Err(Error::decode("no file of poses: expected a frames.jsonl", path));
         }
         let text = std::fs::read_to_string(path).map_err(cannot)?;
-        let mut out = Poses::default();
+        let mut out = Poses { crc: crc32fast::hash(text.as_bytes()), ..Poses::default() };
         let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
         for (k, line) in lines.filter(|(_, l)| !l.trim().is_empty()) {
             let (file, known, canvas) = parse(line).map_err(|why| {
@@ -177,6 +179,12 @@ impl Poses {
             out.canvas = canvas.or(out.canvas);
         }
         Ok(out)
+    }
+
+    /// CRC-32 of the file.
+    #[must_use]
+    pub fn crc(&self) -> u32 {
+        self.crc
     }
 
     /// Width and height of the stack that the poses were found for, where the file says.

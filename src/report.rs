@@ -63,7 +63,8 @@ impl Report {
 
     /// A JSON event, if that is how the run reports. A closed pipe is no reason to lose the night.
     pub fn event(&self, name: &str, mut fields: Value) {
-        if self.json {
+        // Of what is done again nothing is told, but for what the user must know.
+        if self.json && (!self.quiet || name == "warning") {
             fields["event"] = json!(name);
             fields["seconds"] = json!(self.start.elapsed().as_secs_f64());
             fields["time"] = json!(crate::session::clock());
@@ -73,6 +74,9 @@ impl Report {
 
     /// A line for people, on stdout.
     pub fn line(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
         match (&self.bar, self.json) {
             (_, true) => {}
             (Some(bar), _) if std::io::stdout().is_terminal() && !bar.is_finished() => bar.println(text),

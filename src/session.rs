@@ -16,6 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 mod arrivals;
 mod book;
 mod decide;
+mod end;
 mod inbox;
 mod journal;
 mod live;

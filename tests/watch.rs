@@ -149,6 +149,10 @@ fn a_file_must_stand_still_unless_it_was_closed() {
     let place = night(2);
     let mut live = watch(&place, "--settle 2000");
     until_it_listens(&live);
+    // Younger than that, should the first look come after it.
+    let file = std::fs::File::options().append(true).open(place.path("frames/light_01.png")).expect("opened");
+    file.set_modified(std::time::SystemTime::now()).expect("dated");
+    drop(file);
     let linked = std::time::Instant::now();
     std::fs::hard_link(place.path("frames/light_01.png"), place.path("input/light_01.png")).expect("linked");
     live.until_event("frame-received", 1);

@@ -107,10 +107,13 @@ fn the_options_of_stack_are_taken() {
 fn poses_are_taken_again() {
     let place = night(3);
     place.lay(1..=3);
-    place.stack("--method addcomp -o first").exits(0);
+    place.stack("--method addcomp -o first --motion translation").exits(0);
     watch(&place, "-o again --poses first/frames.jsonl --max-frames 3 --format fits").exits(0);
     place.stack("--method addcomp -o once --poses first/frames.jsonl --format fits").exits(0);
     assert!(place.bytes("again/ADDCOMP.fits") == place.bytes("once/ADDCOMP.fits"));
+    place.stack("--method addcomp -o aligned --format fits").exits(0);
+    let aligned = place.bytes("aligned/ADDCOMP.fits");
+    assert!(place.bytes("again/ADDCOMP.fits") != aligned, "the comparison is blind");
 }
 
 /// Promise: rejected frames do not change the exit code, nor does a night without a single frame; an output that cannot

@@ -54,6 +54,9 @@ pub struct LiveFlags {
     /// Begin anew: do not resume the session in the output folder.
     #[arg(long)]
     pub fresh: bool,
+    /// The session must exist.
+    #[arg(long, hide = true)]
+    pub reload: bool,
     /// End when so many frames were stacked or rejected, those before a resume included.
     #[arg(long, value_name = "N")]
     pub max_frames: Option<usize>,

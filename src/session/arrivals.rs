@@ -2,7 +2,7 @@
 
 use crate::io;
 use crate::watch::Arrival;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -51,8 +51,6 @@ fn frame(path: &Path) -> PathBuf {
 pub(crate) struct Arrivals {
     list: Vec<Waiting>,
     by_time: bool,
-    /// Frames of which a JPEG, a RAW file was seen: path without extension.
-    seen: HashMap<PathBuf, HashSet<bool>>,
 }
 
 impl Arrivals {
@@ -64,6 +62,11 @@ impl Arrivals {
     /// Files that wait.
     pub(crate) fn len(&self) -> usize {
         self.list.len()
+    }
+
+    /// Whether a file waits whose path is `like` that.
+    pub(crate) fn any(&self, like: &dyn Fn(&Path) -> bool) -> bool {
+        self.list.iter().any(|w| like(&w.arrival.path))
     }
 
     /// Whether this file waits.
@@ -81,26 +84,11 @@ impl Arrivals {
     pub(crate) fn add(&mut self, arrival: Arrival, counts: Kind) {
         self.remove(&arrival.path);
         let kind = Kind::of(&arrival.path);
-        self.note(&arrival.path);
         let held = kind.is_some_and(|k| k != counts);
         let from = if held { arrival.complete + TWIN } else { arrival.complete };
         let taken = if self.by_time { io::capture_time(&arrival.path) } else { None };
         let waiting = Waiting { from, since: arrival.complete, tries: 0, taken, arrival };
         self.insert(waiting);
-    }
-
-    /// A file is known to have been there.
-    pub(crate) fn note(&mut self, path: &Path) {
-        if let Some(kind) = Kind::of(path) {
-            self.seen.entry(path.with_extension("")).or_default().insert(kind == Kind::Raw);
-        }
-    }
-
-    /// Whether the other file of the frame was seen.
-    pub(crate) fn has_twin(&self, path: &Path) -> bool {
-        let Some(kind) = Kind::of(path) else { return false };
-        let seen = self.seen.get(&path.with_extension(""));
-        seen.is_some_and(|kinds| kinds.contains(&(kind != Kind::Raw)))
     }
 
     /// Puts a file back, to be tried again in a while.
@@ -193,9 +181,8 @@ mod tests {
     fn the_file_that_does_not_count_waits_for_the_one_that_does() {
         let mut arrivals = Arrivals::new(false);
         arrivals.add(arrival("x.cr2"), Kind::Jpeg);
-        assert!(arrivals.next().is_none() && !arrivals.has_twin(Path::new("x.cr2")));
+        assert!(arrivals.next().is_none() && arrivals.waits(Path::new("x.cr2")));
         arrivals.add(arrival("x.JPG"), Kind::Jpeg);
-        assert!(arrivals.has_twin(Path::new("x.cr2")) && arrivals.has_twin(Path::new("x.JPG")));
         assert_eq!(names(&mut arrivals), ["x.JPG"]);
         arrivals.add(arrival("y.cr2"), Kind::Raw);
         assert_eq!(names(&mut arrivals), ["y.cr2"]);

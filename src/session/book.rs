@@ -82,8 +82,16 @@ impl Book {
     /// [`Error::Io`]; it is written later.
     pub(crate) fn add_entry(&mut self, entry: &Entry) -> Result<()> {
         let written = self.journal.add(entry);
-        self.applied = self.journal.seq;
+        // While something is still to be decided again, the stack stands for less.
+        if self.expected.is_empty() {
+            self.applied = self.journal.seq;
+        }
         written.map(|_| ())
+    }
+
+    /// Entries up to number `seq` are taken, whatever the journal holds of them.
+    pub(crate) fn beyond(&mut self, seq: u64) {
+        self.journal.seq = self.journal.seq.max(seq);
     }
 
     /// The next expected decision stands as it is, without being made again.

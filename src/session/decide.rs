@@ -3,7 +3,7 @@
 use super::arrivals::Waiting;
 use super::book::Current;
 use super::journal::Decision;
-use super::live::{Session, Task};
+use super::live::{Session, Step, Task};
 use super::readers::{self, Read};
 use crate::backend::Backend;
 use crate::error::{Error, Result};
@@ -16,6 +16,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Time between two tries.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How the reason begins where a file could not be opened.
+pub(super) const CLOSED: &str = "cannot read the frame: Permission denied";
 /// The same where the folder is gone.
 const AWAY: Duration = Duration::from_secs(2);
 
@@ -62,7 +64,8 @@ impl<B: Backend> Session<'_, B> {
             return Ok(());
         }
         if let Some(before) = self.renamed(&path, print, crc) {
-            let (name, old) = (path.display(), before.display());
+            let plain = |p: &Path| crate::report::plain(&p.to_string_lossy());
+            let (name, old) = (plain(&path), plain(&before));
             self.run.report.line(&format!("{name}  passed over: it was decided as {old}"));
             return Ok(());
         }
@@ -72,7 +75,9 @@ impl<B: Backend> Session<'_, B> {
                 Ok(())
             }
             Err(Error::Io { source, .. }) if crc.is_none() => {
-                self.closed.push(waiting.arrival.clone());
+                if source.kind() == std::io::ErrorKind::PermissionDenied {
+                    self.closed.push(waiting.arrival.clone());
+                }
                 self.refuse(&waiting.arrival, &format!("cannot read the frame: {source}"))
             }
             frame => {
@@ -136,7 +141,9 @@ impl<B: Backend> Session<'_, B> {
                 )),
                 frame => frame,
             };
-            let crc = before.and_then(|b| b.crc);
+            // A file that could not be read just now may arrive again.
+            let unread = matches!(frame, Err(Error::Io { .. }));
+            let crc = before.and_then(|b| b.crc).filter(|_| !unread);
             self.run.ledger.current = Some(Current { path: path.clone(), print, crc, primary: false });
             let buffer = self.run.frame(&path, frame)?;
             if buffer.capacity() > 0 {
@@ -172,6 +179,9 @@ impl<B: Backend> Session<'_, B> {
             return Ok(());
         }
         let Read { frame, crc, .. } = read;
+        if crc.is_none() && self.comes_back(path, &frame) {
+            return self.later(path, before, frame);
+        }
         if crc != before.crc || frame.is_err() {
             self.lost.push(path.to_owned());
             let written = self.run.ledger.diverge();
@@ -181,6 +191,39 @@ impl<B: Backend> Session<'_, B> {
         self.superseded(path);
         let (print, crc) = (before.print, before.crc);
         self.give(Current { path: path.to_owned(), print, crc, primary: true }, frame)
+    }
+
+    /// Whether a file that was decided before, and cannot be read now, may be readable later.
+    fn comes_back(&self, path: &Path, frame: &Result<crate::frame::Frame>) -> bool {
+        match frame {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                path.parent().is_some_and(|folder| !folder.is_dir())
+            }
+            Err(Error::Io { .. }) => true,
+            _ => false,
+        }
+    }
+
+    /// Waits for a share, or a disk, with what is to be done again: in its order.
+    fn later(&mut self, path: &Path, before: &Decision, frame: Result<crate::frame::Frame>) -> Result<()> {
+        if self.plan.once {
+            // A script is not kept waiting; nothing is decided.
+            return frame.map(|_| ());
+        }
+        if self.replay_from.is_none() {
+            let path = path.display();
+            self.run.report.warn(&format!("waiting for a frame that is to be read again: {path}"));
+        }
+        self.replay_from = Some(std::time::Instant::now() + AWAY);
+        // What is on its way comes after this one.
+        for (_, _, task) in self.tasks.drain(..).rev() {
+            if let Task::Replay(decision) = task {
+                self.replay.push_front(Step::File(decision));
+            }
+        }
+        self.ready.clear();
+        self.replay.push_front(Step::File(Box::new(before.clone())));
+        Ok(())
     }
 
     /// Whether a file is left alone because the other file of its frame counts.
@@ -194,11 +237,17 @@ impl<B: Backend> Session<'_, B> {
                 && Kind::of(p).is_some_and(|o| o != kind)
                 && p.with_extension("") == path.with_extension("")
         });
-        let passed = twin_stacked || kind != self.counts() && self.arrivals.has_twin(path);
-        if passed {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let twin = |p: &Path| p != path && p.with_extension("") == path.with_extension("");
+        let undecided = self.arrivals.any(&twin) || self.tasks.iter().any(|(_, p, _)| twin(p));
+        if !twin_stacked && kind != self.counts() && undecided {
+            // The other one may turn out to be damaged.
+            self.arrivals.again(waiting.clone(), AGAIN);
+            return true;
+        }
+        if twin_stacked {
+            let name = crate::report::plain(&path.file_name().unwrap_or_default().to_string_lossy());
             self.run.report.line(&format!("{name}  passed over: another file of the same frame counts"));
         }
-        passed
+        twin_stacked
     }
 }

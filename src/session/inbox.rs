@@ -28,6 +28,8 @@ pub(crate) fn put(folder: &Path, files: &[PathBuf]) -> Result<PathBuf> {
     let path = inbox.join(format!("{stamp:024}-{}{END}", std::process::id()));
     let files: Vec<_> = files.iter().map(|f| super::journal::hex(f)).collect();
     io::write_text(&path, &format!("{}\n", json!({ "files": files })))?;
+    let synced = std::fs::File::open(&path).and_then(|file| file.sync_all());
+    synced.map_err(|e| Error::io("cannot write to the session", &path, e))?;
     Ok(path)
 }
 
@@ -42,10 +44,8 @@ pub(crate) fn look(folder: &Path) -> Vec<(PathBuf, Vec<PathBuf>)> {
     paths.sort();
     paths
         .into_iter()
-        .map(|path| {
-            let files = read(&path).unwrap_or_default();
-            (path, files)
-        })
+        // What cannot be read now stays for later, what is no request for whoever put it there.
+        .filter_map(|path| read(&path).map(|files| (path, files)))
         .collect()
 }
 

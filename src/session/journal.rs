@@ -13,6 +13,9 @@ pub(crate) const NAME: &str = "journal.jsonl";
 /// Version of what stands in it.
 pub(crate) const VERSION: u64 = 1;
 
+/// No session has so many entries: a larger number is damage.
+const MOST_SEQ: u64 = 1 << 48;
+
 /// A frame that was decided.
 #[derive(Clone, Debug)]
 pub(crate) struct Decision {
@@ -135,7 +138,9 @@ impl Journal {
             }
             Err(e) => {
                 // Half a line would spoil the one that follows it.
-                let _ = self.file.set_len(self.good);
+                if self.file.set_len(self.good).is_err() && self.pending.first() != Some(&b'\n') {
+                    self.pending.insert(0, b'\n');
+                }
                 let _ = self.file.seek(SeekFrom::End(0));
                 Err(Error::io("cannot write the journal", &self.path, e))
             }
@@ -154,8 +159,28 @@ pub(crate) fn valid(mut entries: Vec<(u64, Entry)>) -> Vec<(u64, Entry)> {
         .iter()
         .filter_map(|(seq, e)| if let Entry::Void(from, to) = e { Some((*seq, *from, *to)) } else { None })
         .collect();
-    entries.retain(|(seq, _)| !voids.iter().any(|(at, from, to)| seq < at && (from..=to).contains(&seq)));
+    // What is said once of a session stays.
+    let decided = |e: &Entry| matches!(e, Entry::Frame(_) | Entry::NewStack);
+    entries.retain(|(seq, e)| {
+        !decided(e) || !voids.iter().any(|(at, from, to)| seq < at && (from..=to).contains(&seq))
+    });
     entries
+}
+
+/// Files whose decision was declared void, and of which no other followed: they are to be decided anew.
+pub(crate) fn undone(all: &[(u64, Entry)]) -> Vec<(PathBuf, Print)> {
+    let valid = valid(all.to_vec());
+    let stands = |path: &Path| valid.iter().any(|(_, e)| matches!(e, Entry::Frame(d) if d.path == path));
+    let mut files: Vec<(PathBuf, Print)> = Vec::new();
+    for (_, entry) in all {
+        if let Entry::Frame(d) = entry
+            && !stands(&d.path)
+            && !files.iter().any(|(path, _)| *path == d.path)
+        {
+            files.push((d.path.clone(), d.print));
+        }
+    }
+    files
 }
 
 /// The text of `frames.jsonl`.
@@ -173,7 +198,7 @@ fn parse(bytes: &[u8]) -> (Vec<(u64, Entry)>, usize) {
         let entry = serde_json::from_slice::<Value>(text).ok().and_then(|v| read(&v));
         match entry {
             // Numbers rise: another one is no line of this journal.
-            Some((seq, entry)) if seq > last => {
+            Some((seq, entry)) if seq > last && seq < MOST_SEQ => {
                 last = seq;
                 entries.push((seq, entry));
             }

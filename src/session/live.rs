@@ -17,7 +17,7 @@ use crate::stack::Run;
 use crate::tags::Kind as Role;
 use crate::watch::{Arrival, News, Print, Watcher};
 use serde_json::json;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
@@ -25,6 +25,10 @@ use std::time::{Duration, Instant};
 
 /// Time between two looks at what nobody tells: signals, requests of other programs, what is due.
 const TICK: Duration = Duration::from_millis(40);
+/// Time between two tries of files that may not be read.
+const TRY: Duration = Duration::from_secs(5);
+/// What needs room on the disk is put off so long.
+const PUT_OFF: Duration = Duration::from_secs(5);
 
 /// A file on its way through the readers.
 pub(super) enum Task {
@@ -57,6 +61,14 @@ pub(super) struct Session<'a, B: Backend> {
     pub(super) arrivals: Arrivals,
     /// Whether all files that were there at the start are known.
     pub(super) scanned: bool,
+    /// The watcher has told of all of them.
+    pub(super) looked: bool,
+    /// Not before then is anything done again: what it needs is away.
+    pub(super) replay_from: Option<Instant>,
+    /// When files that could not be opened were tried last.
+    pub(super) tried: Instant,
+    /// Requests that are done and cannot be removed.
+    pub(super) done: HashSet<PathBuf>,
     /// Whether the session begins now: what is there may be left alone.
     pub(super) new: bool,
     pub(super) replay: VecDeque<Step>,
@@ -83,6 +95,9 @@ impl<B: Backend> Session<'_, B> {
             self.service.alive();
             if self.replay.is_empty() && self.tasks.is_empty() {
                 self.caught_up()?;
+            }
+            if self.looked && !self.scanned && self.settled() {
+                self.scanned();
             }
             self.feed()?;
             self.attend()?;
@@ -112,7 +127,7 @@ impl<B: Backend> Session<'_, B> {
             || self.plan.once
                 && self.idle()
                 && self.requests.is_empty()
-                && inbox::look(&self.folder).is_empty()
+                && inbox::look(&self.folder).iter().all(|(request, _)| self.done.contains(request))
     }
 
     /// Whether nothing waits to be decided.
@@ -122,24 +137,27 @@ impl<B: Backend> Session<'_, B> {
 
     fn take(&mut self, wake: Wake) {
         match wake {
-            Wake::Read(read) => {
+            // Some were put off while they were read.
+            Wake::Read(read) if self.tasks.iter().any(|(ticket, ..)| *ticket == read.ticket) => {
                 self.ready.insert(read.ticket, read);
             }
+            Wake::Read(_) => {}
             Wake::Published(done) => self.published(done),
             Wake::News(News::Note(line)) => self.run.report.warn(&line),
-            Wake::News(News::Scanned) => self.scanned(),
+            Wake::News(News::Scanned) => self.looked = true,
             Wake::News(News::Changed(path)) => self.changed(&path),
             Wake::News(News::Arrived(arrival)) => self.arrived(arrival),
         }
     }
 
-    fn arrived(&mut self, arrival: Arrival) {
+    pub(super) fn arrived(&mut self, arrival: Arrival) {
         self.run.report.event(
             "frame-received",
             json!({ "file": arrival.path.to_string_lossy(), "bytes": arrival.print.size,
                     "waiting": self.arrivals.len() + 1 }),
         );
-        let counts = self.counts();
+        // A script is not kept waiting for a twin.
+        let counts = Kind::of(&arrival.path).filter(|_| self.plan.once).unwrap_or_else(|| self.counts());
         self.closed.retain(|a| a.path != arrival.path);
         self.arrivals.add(arrival, counts);
     }
@@ -187,10 +205,13 @@ impl<B: Backend> Session<'_, B> {
     /// Has files read ahead.
     fn feed(&mut self) -> Result<()> {
         self.look_for_requests();
-        if self.plan.live.skip && self.replay.is_empty() {
+        if self.plan.live.skip && self.scanned && self.settled() {
             for late in self.arrivals.late() {
                 self.refuse(&late.arrival, "skipped, a newer frame was there: --keep-up queue stacks all")?;
             }
+        }
+        if self.replay_from.is_some_and(|from| Instant::now() < from) {
+            return Ok(());
         }
         while self.tasks.len() <= threads() {
             let (path, task) = match self.replay.front() {
@@ -199,15 +220,17 @@ impl<B: Backend> Session<'_, B> {
                     _ => return Ok(()),
                 },
                 Some(&Step::NewStack(seq)) if self.tasks.is_empty() => {
+                    if !self.new_stack(Some(seq))? {
+                        self.replay_from = Some(Instant::now() + PUT_OFF);
+                        return Ok(());
+                    }
                     self.replay.pop_front();
-                    self.new_stack(Some(seq))?;
                     continue;
                 }
                 Some(Step::NewStack(_)) => return Ok(()),
                 None => {
                     // What is new is told, so all that is done again comes first.
-                    let again = self.run.report.quiet || !self.run.ledger.caught_up();
-                    let ready = self.scanned && !again;
+                    let ready = self.scanned && self.settled();
                     let Some(waiting) = ready.then(|| self.arrivals.next()).flatten() else { return Ok(()) };
                     if self.passed_over(&waiting) {
                         continue;
@@ -215,7 +238,6 @@ impl<B: Backend> Session<'_, B> {
                     (waiting.arrival.path.clone(), Task::New(waiting))
                 }
             };
-            // What needs no second look is not read.
             let buffer = self.free.pop().unwrap_or_default();
             self.ticket += 1;
             self.readers.request(self.ticket, &path, buffer);
@@ -236,7 +258,7 @@ impl<B: Backend> Session<'_, B> {
             return;
         }
         for (request, files) in inbox::look(&self.folder) {
-            if self.requests.iter().any(|(known, _)| *known == request) {
+            if self.done.contains(&request) || self.requests.iter().any(|(known, _)| *known == request) {
                 continue;
             }
             for path in &files {
@@ -246,6 +268,10 @@ impl<B: Backend> Session<'_, B> {
             }
             self.requests.push((request, files));
         }
+        if self.tried.elapsed() < TRY {
+            return;
+        }
+        self.tried = Instant::now();
         // Folders can be opened, and are no frames all the same.
         let opens = |a: &Arrival| a.path.is_file() && std::fs::File::open(&a.path).is_ok();
         let opened: Vec<_> = self.closed.extract_if(.., |a| opens(a)).collect();
@@ -264,9 +290,12 @@ impl<B: Backend> Session<'_, B> {
             .map(|(r, _)| r.clone())
             .collect();
         for request in done {
-            // One that cannot be removed is looked at again: its files are known by then.
-            if std::fs::remove_file(&request).is_ok() {
-                self.requests.retain(|(r, _)| *r != request);
+            self.requests.retain(|(r, _)| *r != request);
+            if let Err(e) = std::fs::remove_file(&request) {
+                // The next start takes it up again, and finds its files known.
+                let path = request.display();
+                self.run.report.warn(&format!("a request that is done cannot be removed: {e}: {path}"));
+                self.done.insert(request);
             }
         }
     }

@@ -52,12 +52,26 @@ impl Plan {
     /// [`Error::InUse`] where another program holds the session, or where its settings differ; those of wrong usage;
     /// [`Error::NoFolder`] where the input folder does not exist.
     pub fn watch(args: WatchArgs, command: &[String], cwd: &Path) -> Result<Plan> {
+        let reload = args.live.reload;
         let (config, live) = settings(args, cwd)?;
-        if let Some(folder) = live.folder.as_ref().filter(|f| !f.is_dir()) {
+        let begun = super::folder(&config.out).join(journal::NAME).exists();
+        if reload && !begun {
+            return Err(no_session(&config.out));
+        }
+        // A session that goes on waits for its folder: its share may be away.
+        if let Some(folder) = live.folder.as_ref().filter(|f| !f.is_dir() && !begun) {
             return Err(Error::NoFolder { what: "input", path: folder.clone() });
         }
         let folder = create(&config.out)?;
-        let lock = Lock::take(&folder, "watch")?.map_err(|holder| in_use(&holder, &folder))?;
+        let start = Instant::now();
+        let lock = loop {
+            match Lock::take(&folder, "watch")? {
+                Ok(lock) => break lock,
+                // It has a frame or two in hand.
+                Err(holder) if holder.what == "add" && start.elapsed() < PATIENCE => std::thread::sleep(LOOK),
+                Err(holder) => return Err(in_use(&holder, &folder)),
+            }
+        };
         Plan::new(config, live, command, cwd, lock, false)
     }
 
@@ -69,19 +83,33 @@ impl Plan {
         let out = cwd.join(&args.session);
         let folder = super::folder(&out);
         if args.reload && !folder.join(journal::NAME).exists() {
-            return Err(Error::NoSession {
-                what: "no session to go on with: begin one with watch, or with -reload NO".into(),
-                path: out,
-            });
+            return Err(no_session(&out));
         }
         let files = files(&args, &out, cwd)?;
+        // Flags that are none are said before anything is done.
+        from(Command::Add(Box::new(args.clone())), &out, cwd)?;
         create(&out)?;
         let request = inbox::put(&folder, &files)?;
-        let lock = match acquire(&folder, &request)? {
+        let plan = Plan::adding(&args, (&folder, &out), &request, command, cwd);
+        if plan.is_err() {
+            // Nobody is to stack later what was refused now.
+            let _ = std::fs::remove_file(&request);
+        }
+        plan
+    }
+
+    fn adding(
+        args: &AddArgs,
+        (folder, out): (&Path, &Path),
+        request: &Path,
+        command: &[String],
+        cwd: &Path,
+    ) -> Result<Start> {
+        let lock = match acquire(folder, request)? {
             Ok(lock) => lock,
             Err(line) => return Ok(Start::Handed(line)),
         };
-        let (mut config, mut live, command, origin) = reopened(&args, &folder, &out, command, cwd)?;
+        let (mut config, mut live, command, origin) = reopened(args, folder, out, command, cwd)?;
         config.json = args.flags.json;
         config.timings = args.flags.timings;
         (live.folder, live.fresh, live.max_frames) = (None, false, None);
@@ -168,6 +196,11 @@ fn create(out: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(&folder)
         .map_err(|e| Error::io("cannot create the folder of the session", &folder, e))?;
     Ok(folder)
+}
+
+fn no_session(out: &Path) -> Error {
+    let what = "no session to go on with: begin one with livestack watch, or livestack add".into();
+    Error::NoSession { what, path: out.to_owned() }
 }
 
 pub(super) fn in_use(holder: &Holder, folder: &Path) -> Error {

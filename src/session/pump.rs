@@ -1,11 +1,10 @@
 //! What is due from time to time: publishing, checkpoints, the status, the word to the service manager.
 
-use super::inbox;
 use super::journal::Entry;
 use super::live::Session;
 use super::publish::{Batch, Done};
 use super::settings::names;
-use super::{Wake, clock, saved};
+use super::{clock, saved};
 use crate::backend::Backend;
 use crate::config::live::Every;
 use crate::error::{Error, Result};
@@ -43,6 +42,12 @@ pub(super) struct Pump {
     checkpoint_from: Instant,
     publish_from: Instant,
     sync_from: Instant,
+    restart_from: Instant,
+    /// The same for what could not be published.
+    retry: bool,
+    /// Number of the stack, and frames in it, when that was looked at last.
+    pub(super) number: usize,
+    seen: (usize, u32),
     pub(super) status: Option<Instant>,
     /// The last state that was written.
     pub(super) told: String,
@@ -74,6 +79,10 @@ impl Pump {
             checkpoint_from: now,
             publish_from: now,
             sync_from: now,
+            restart_from: now,
+            retry: false,
+            number: 0,
+            seen: (0, 0),
             status: None,
             told: String::new(),
             looked: None,
@@ -107,6 +116,7 @@ impl Pump {
         self.fresh > 0
             && Instant::now() >= self.publish_from
             && match publish {
+                _ if self.retry => true,
                 Every::Frames(n) => self.fresh >= n,
                 Every::Time(t) => self.published.is_none_or(|at| at.elapsed() >= t),
             }
@@ -117,9 +127,20 @@ impl<B: Backend> Session<'_, B> {
     /// Does what is due.
     pub(super) fn attend(&mut self) -> Result<()> {
         self.service.alive();
-        let settled = self.replay.is_empty() && self.run.ledger.caught_up();
-        if settled && self.signals.restart.swap(false, Ordering::Relaxed) {
-            self.new_stack(None)?;
+        let settled = self.settled();
+        if settled
+            && Instant::now() >= self.pump.restart_from
+            && self.signals.restart.swap(false, Ordering::Relaxed)
+            && !self.new_stack(None)?
+        {
+            // It is not forgotten: the disk may have room later.
+            self.signals.restart.store(true, Ordering::Relaxed);
+            self.pump.restart_from = Instant::now() + RETRY;
+        }
+        if settled && self.run.number != self.pump.number {
+            // A finished stack is never made again.
+            self.pump.number = self.run.number;
+            self.checkpoint()?;
         }
         self.recover();
         self.close_requests();
@@ -127,7 +148,7 @@ impl<B: Backend> Session<'_, B> {
         if due && settled {
             self.publish(false)?;
         }
-        if self.checkpoint_due() {
+        if settled && self.checkpoint_due() {
             self.checkpoint()?;
         }
         self.tell_lag();
@@ -143,9 +164,12 @@ impl<B: Backend> Session<'_, B> {
         let name = current.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let stacked = self.run.ledger.known.get(&current.path).is_some_and(|k| k.stacked);
         let reason = self.run.report.last_reason.take();
-        if stacked {
+        let seen = (self.run.number, self.run.night.as_ref().map_or(0, |n| n.engine.stacked()));
+        if seen != self.pump.seen {
+            self.pump.seen = seen;
             self.pump.fresh += 1;
-        } else if let Some(reason) = &reason {
+        }
+        if !stacked && let Some(reason) = &reason {
             self.pump.last_rejection = Some(format!("{name}: {reason}"));
         }
         let status = if stacked { "stacked" } else { "rejected" };
@@ -162,6 +186,20 @@ impl<B: Backend> Session<'_, B> {
             let written = self.run.ledger.add_entry(&Entry::Begun(about));
             self.disk("journal", written);
         }
+    }
+
+    /// Whether all that was decided before the start is decided again.
+    pub(super) fn settled(&self) -> bool {
+        !self.run.report.quiet && self.replay.is_empty() && self.run.ledger.caught_up()
+    }
+
+    /// Pictures on the disk may be older than the stack.
+    pub(super) fn taken_up(&mut self) {
+        self.pump.number = self.run.number;
+        let stacked = self.run.night.as_ref().map_or(0, |n| n.engine.stacked());
+        self.pump.seen = (self.run.number, stacked);
+        self.pump.fresh = usize::from(stacked > 0);
+        self.pump.retry = true;
     }
 
     /// A begun night needs no second word about it.
@@ -194,7 +232,7 @@ impl<B: Backend> Session<'_, B> {
         let newest = self.pump.newest.take();
         let Some(night) = self.run.night.as_mut().filter(|n| n.engine.stacked() > 0) else { return Ok(()) };
         let batch = Batch::render(&mut night.engine, &self.plan.config, &night.subject, shown, newest, last)?;
-        self.pump.fresh = 0;
+        (self.pump.fresh, self.pump.retry) = (0, false);
         self.pump.published = Some(Instant::now());
         self.publisher.give(batch);
         Ok(())
@@ -208,7 +246,7 @@ impl<B: Backend> Session<'_, B> {
         self.run.timings.add("render", false, rendered, 0);
         let files = match written {
             Err(e) => {
-                self.pump.fresh = self.pump.fresh.max(1);
+                (self.pump.fresh, self.pump.retry) = (self.pump.fresh.max(1), true);
                 self.pump.publish_from = Instant::now() + RETRY;
                 self.disk("picture", Err(e));
                 return;
@@ -263,16 +301,16 @@ impl<B: Backend> Session<'_, B> {
             return Ok(());
         }
         let stored = saved::store(self);
-        self.pump.checkpoint = Instant::now();
+        self.pump.checkpoint_spent = start.elapsed();
         let stored = match stored {
             Err(e @ Error::Io { .. }) => {
-                self.pump.checkpoint_from = Instant::now() + RETRY;
+                self.pump.checkpoint_from = Instant::now() + RETRY.max(start.elapsed() * SHARE);
                 Err(e)
             }
             Err(e) => return Err(e),
             Ok(()) => {
                 let ms = (start.elapsed().as_secs_f64() * 1e3).round();
-                self.pump.checkpoint_spent = start.elapsed();
+                self.pump.checkpoint = Instant::now();
                 self.pump.saved = self.run.ledger.applied;
                 self.pump.hurry = false;
                 let (stacked, rejected) = (self.run.report.stacked, self.run.report.rejected);
@@ -288,81 +326,28 @@ impl<B: Backend> Session<'_, B> {
         Ok(())
     }
 
-    /// A new stack, since the user asked for one: now, or then, as entry number `replayed` says.
-    pub(super) fn new_stack(&mut self, replayed: Option<u64>) -> Result<()> {
+    /// A new stack, since the user asked for one: now, or then, as entry number `replayed` says. False where the finished
+    /// one could not be written.
+    pub(super) fn new_stack(&mut self, replayed: Option<u64>) -> Result<bool> {
         let any = self.run.night.as_ref().is_some_and(|n| n.engine.stacked() > 0);
         if !any && replayed.is_none() {
             self.run.report.warn("a new stack was asked for: there is none yet that could end");
-            return Ok(());
+            return Ok(true);
         }
         self.run.stuck = false;
-        if !any || !self.run.finish_stack("asked for")? {
-            return Ok(());
+        if any && !self.run.finish_stack("asked for")? {
+            return Ok(false);
         }
         self.pump.fresh = 0;
         match replayed {
-            Some(seq) => self.run.ledger.pass(seq),
-            None => {
+            // What was said before the files turned out to be others is void.
+            Some(seq) if !self.run.ledger.diverged => self.run.ledger.pass(seq),
+            _ if !any => {}
+            _ => {
                 let written = self.run.ledger.add_entry(&Entry::NewStack);
                 self.disk("journal", written);
             }
         }
-        Ok(())
-    }
-
-    /// Writes everything, and ends.
-    pub(super) fn finish(mut self) -> Result<()> {
-        self.service.stopping("writing the outputs");
-        self.watcher = None;
-        self.wait_for_publisher();
-        let night = self.run.night.as_ref().is_some_and(|n| n.engine.stacked() > 0);
-        let mut failed = None;
-        // Stopped while frames were read again, the pictures on the disk show more than the stack.
-        if night && self.replay.is_empty() && self.run.ledger.caught_up() {
-            self.publish(true)?;
-        }
-        // Beside the pictures.
-        if self.run.night.is_some() && (self.run.ledger.applied > self.pump.saved) {
-            self.checkpoint()?;
-            failed = self.pump.troubles.get("checkpoint").cloned();
-        }
-        self.wait_for_publisher();
-        failed = self.pump.troubles.get("picture").cloned().or(failed);
-        if let Err(e) = self.run.ledger.sync() {
-            failed = Some(e.to_string());
-        }
-        self.close_requests();
-        self.write_status("ended");
-        let (stacked, rejected) = (self.run.report.stacked, self.run.report.rejected);
-        let lag =
-            self.latency().map_or(String::new(), |ms| format!("; from file to picture {ms:.0} ms (median)"));
-        self.run.report.line(&format!("{stacked} stacked, {rejected} rejected{lag}"));
-        if !night {
-            self.run.report.line("nothing was stacked: no picture was written");
-        }
-        if self.plan.config.timings
-            && let Some(night) = self.run.night.as_mut()
-        {
-            let mut all = night.engine.timings();
-            all.merge(&self.run.timings);
-            self.run.report.event("timings", crate::stack::spans(&all));
-            self.run.report.line(&all.table((stacked + rejected) as u64));
-        }
-        self.run.report.event(
-            "done",
-            json!({ "stacked": stacked, "rejected": rejected, "waiting": inbox::look(&self.folder).len() }),
-        );
-        failed.map_or(Ok(()), |why| Err(Error::Output(why)))
-    }
-
-    fn wait_for_publisher(&mut self) {
-        while self.publisher.busy {
-            self.service.alive();
-            match self.wake.recv_timeout(Duration::from_millis(100)) {
-                Ok(Wake::Published(done)) => self.published(done),
-                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
-                _ => {}
-            }
-        }
+        Ok(true)
     }
 }

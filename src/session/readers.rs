@@ -35,6 +35,10 @@ pub(crate) struct Read {
     pub(crate) spent: Duration,
 }
 
+/// How long threads are waited for in the end, and between two looks.
+const GOODBYE: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(2);
+
 struct Request {
     ticket: u64,
     path: PathBuf,
@@ -77,8 +81,12 @@ impl Drop for Readers {
     fn drop(&mut self) {
         self.queue.0.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
         self.queue.1.notify_all();
+        // One that reads from a share that is gone may never come back.
+        let until = Instant::now() + GOODBYE;
         for thread in self.threads.drain(..) {
-            let _ = thread.join();
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(LOOK);
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::arrivals::Arrivals;
 use super::book::{self, Book};
+use super::decide::CLOSED;
 use super::journal::{self, Decision, Entry, Found, Journal};
 use super::live::{Session, Step};
 use super::plan::Plan;
@@ -19,12 +20,12 @@ use crate::report::{EVENTS, Report};
 use crate::service::Service;
 use crate::signals::Signals;
 use crate::stack::Run;
-use crate::watch::{Print, Setup, Watcher};
+use crate::watch::{Arrival, Print, Setup, Watcher};
 use serde_json::json;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Masters and a checkpoint may take so long to read before the session is ready.
 const PREPARES: Duration = Duration::from_secs(900);
@@ -60,6 +61,7 @@ impl<'a, B: Backend> Session<'a, B> {
         if damaged > 0 {
             report.warn(&format!("{damaged} lines of the journal cannot be read and are left out"));
         }
+        let undone = journal::undone(&entries);
         let entries = journal::valid(entries);
         let id = entries.iter().find_map(|(_, e)| match e {
             Entry::Session(about) => about["id"].as_str().map(ToOwned::to_owned),
@@ -73,7 +75,7 @@ impl<'a, B: Backend> Session<'a, B> {
             _ => None,
         });
         let next = || outputs::last_number(&config.out, config.name.as_deref()) + 1;
-        run.first_number = first.and_then(|n| usize::try_from(n).ok()).unwrap_or_else(next);
+        run.first_number = first.and_then(|n| u32::try_from(n).ok()).map(|n| n as usize).unwrap_or_else(next);
         run.number = run.first_number;
         // What was only added to had no folder yet: files in it may still be left alone.
         let added = entries
@@ -82,6 +84,11 @@ impl<'a, B: Backend> Session<'a, B> {
         let settled = |e: &Entry| matches!(e, Entry::Skipped(_)) || matches!(e, Entry::Frame(_)) && !added;
         let new = !entries.iter().any(|(_, e)| settled(e));
         let unknown = id.is_none();
+        // Where the journal's first line is lost, a checkpoint still knows whose it is.
+        let id = id.or_else(|| checkpoint::NAMES.iter().find_map(|name| owner(&folder.join(name))));
+        if unknown && id.is_some() {
+            report_lost(&run.report, &folder);
+        }
         let id = id.unwrap_or_else(|| plan.about["id"].as_str().unwrap_or_default().to_owned());
         let known = known(&entries);
         let (send, wake) = channel();
@@ -90,6 +97,7 @@ impl<'a, B: Backend> Session<'a, B> {
         if unknown {
             let mut about = plan.about.clone();
             about["first_stack"] = json!(run.first_number);
+            about["id"] = json!(id);
             let written = run.ledger.add_entry(&Entry::Session(about));
             run.outlive(written)?;
         }
@@ -106,6 +114,10 @@ impl<'a, B: Backend> Session<'a, B> {
             service,
             arrivals: Arrivals::new(config.by_time),
             scanned: plan.live.folder.is_none(),
+            looked: false,
+            replay_from: None,
+            tried: Instant::now(),
+            done: HashSet::new(),
             new,
             replay: VecDeque::new(),
             tasks: VecDeque::new(),
@@ -117,7 +129,9 @@ impl<'a, B: Backend> Session<'a, B> {
             lost: Vec::new(),
             pump: Pump::new(),
         };
+        session.closed = closed(&entries);
         session.take_up(entries)?;
+        session.anew(undone);
         if let Some(folder) = &plan.live.folder {
             session.run.report.line(&format!("watching {}", folder.display()));
         }
@@ -157,6 +171,7 @@ impl<'a, B: Backend> Session<'a, B> {
         if let Some(saved) = &from {
             self.run.ledger.known.extend(saved.known());
             self.pump.saved = saved.seq;
+            self.run.ledger.beyond(saved.seq);
         }
         let again = self.steps(entries, seq);
         if from.is_some() || again > 0 {
@@ -167,7 +182,16 @@ impl<'a, B: Backend> Session<'a, B> {
             self.run.report.event("resumed", json!({ "checkpoint": stacked, "again": again }));
         }
         self.run.report.quiet = !self.replay.is_empty();
+        self.taken_up();
         Ok(())
+    }
+
+    /// Files that were decided, and whose decision was declared void before they were decided again, arrive again.
+    fn anew(&mut self, files: Vec<(PathBuf, Print)>) {
+        for (path, print) in files.into_iter().filter(|(path, _)| path.is_file()) {
+            let print = Print::of(&path).unwrap_or(print);
+            self.arrived(Arrival { path, print, complete: Instant::now(), existing: true });
+        }
     }
 
     /// What is to be done again after entry `seq`; returns how many files.
@@ -179,7 +203,6 @@ impl<'a, B: Backend> Session<'a, B> {
                 Entry::Begun(_) => self.has_begun(),
                 Entry::NewStack if number > seq => self.replay.push_back(Step::NewStack(number)),
                 Entry::Frame(decision) => {
-                    self.arrivals.note(&decision.path);
                     if number <= seq {
                         continue;
                     }
@@ -210,6 +233,7 @@ impl<'a, B: Backend> Session<'a, B> {
         }
         self.run.report.quiet = false;
         self.run.ledger.pass(u64::MAX);
+        self.taken_up();
         if !self.lost.is_empty() {
             let names: Vec<_> = self.lost.drain(..).map(|p| p.display().to_string()).collect();
             self.run.report.warn(&format!(
@@ -262,6 +286,34 @@ impl<'a, B: Backend> Session<'a, B> {
         self.run.night = Some(night);
         Ok(Some(saved))
     }
+}
+
+/// The session that the checkpoint `path` belongs to.
+fn owner(path: &Path) -> Option<String> {
+    let mut reader = Reader::open(path).ok()?;
+    reader.value::<Saved>(SECTION).ok().map(|saved| saved.id)
+}
+
+fn report_lost(report: &Report, folder: &Path) {
+    report.warn(&format!(
+        "the journal does not say whose it is, its checkpoint does: the session goes on: {}",
+        folder.display()
+    ));
+}
+
+/// Files that were rejected because they could not be opened: that changes without a trace.
+fn closed(entries: &Entries) -> Vec<Arrival> {
+    let mut closed: Vec<Arrival> = Vec::new();
+    for (_, entry) in entries {
+        let Entry::Frame(d) = entry else { continue };
+        closed.retain(|a| a.path != d.path);
+        let denied = d.crc.is_none() && d.record["reason"].as_str().is_some_and(|r| r.starts_with(CLOSED));
+        if denied {
+            let complete = Instant::now();
+            closed.push(Arrival { path: d.path.clone(), print: d.print, complete, existing: true });
+        }
+    }
+    closed
 }
 
 /// Removes what was being written to `folder` when a program was cut off. What is young may be somebody else's.

@@ -3,6 +3,8 @@
 use crate::calibration;
 use crate::config::Config;
 use crate::error::Result;
+use crate::judge::Rules;
+use crate::master::Wishes;
 use crate::rules::Method;
 use std::collections::BTreeMap;
 
@@ -11,6 +13,8 @@ pub(crate) type Settings = BTreeMap<String, String>;
 
 /// The rules where nobody names any.
 pub(crate) const USUAL: &str = "the usual";
+/// A setting that is not there.
+const NONE: &str = "none";
 /// The setting that names the rules.
 const METHOD: &str = "--method";
 
@@ -31,12 +35,27 @@ pub(crate) fn of(config: &Config) -> Result<Settings> {
     set("--motion", config.motion.name().into());
     set("--align-to", format!("{:?}", config.align_to).to_lowercase());
     set("--no-align", (!config.align).to_string());
-    set("--poses", config.poses.is_some().to_string());
-    set("which frames are stacked", format!("{:?}", config.rules));
-    set("--dark-rule, --demosaic, --colour, --keep-hot-pixels", format!("{:?}", c.wishes));
-    set("--bayer", format!("{:?}", config.wish.bayer));
-    set("--white", format!("{:?}", config.wish.white));
+    set("--poses", config.poses.as_ref().map_or(NONE.into(), |p| format!("a file with CRC {:08x}", p.crc())));
+    let Rules { limits, on_change, new_target, restart } = config.rules;
+    set("--accept-all", limits.accept_all.to_string());
+    set("--min-stars", told(limits.min_stars));
+    set("--max-fwhm", told(limits.max_fwhm));
+    set("--max-elongation", told(limits.max_elongation));
+    set("--on-change", format!("{on_change:?}").to_lowercase());
+    set("--restart-on-new-target", told(restart.then_some(new_target)));
+    let Wishes { dark_rule, demosaic, balance, repair } = c.wishes;
+    set("--dark-rule", dark_rule.map_or(USUAL.into(), |rule| format!("{rule:?}").to_lowercase()));
+    set("--demosaic", demosaic.name().into());
+    set("--colour", if balance { "camera" } else { "sensor" }.into());
+    set("--keep-hot-pixels", (!repair).to_string());
+    set("--bayer", told(config.wish.bayer.map(|bayer| bayer.map_or(NONE, |bayer| bayer.name()))));
+    set("--white", told(config.wish.white));
     Ok(all)
+}
+
+/// A value, or that there is none.
+fn told<T: std::fmt::Display>(value: Option<T>) -> String {
+    value.map_or_else(|| NONE.to_owned(), |value| value.to_string())
 }
 
 /// Names with commas between.
@@ -47,8 +66,8 @@ pub(crate) fn names(methods: &[Method]) -> String {
 /// What differs between a session's settings and `own`, for the user; `usual`: what the usual rules are for the session's
 /// frames, where it has some.
 pub(crate) fn differences(session: &Settings, own: &Settings, usual: Option<&str>) -> Vec<String> {
-    let told = |settings: &Settings, name: &str| {
-        let value = settings.get(name).map_or("none", String::as_str);
+    let said = |settings: &Settings, name: &str| {
+        let value = settings.get(name).map_or(NONE, String::as_str);
         match (name, value, usual) {
             (METHOD, USUAL, Some(usual)) => usual.to_owned(),
             _ => value.to_owned(),
@@ -57,7 +76,7 @@ pub(crate) fn differences(session: &Settings, own: &Settings, usual: Option<&str
     let mut all: Vec<&String> = session.keys().chain(own.keys()).collect();
     all.sort();
     all.dedup();
-    let pairs = all.into_iter().map(|name| (name, told(session, name), told(own, name)));
+    let pairs = all.into_iter().map(|name| (name, said(session, name), said(own, name)));
     pairs
         .filter(|(_, a, b)| a != b)
         .map(|(name, a, b)| format!("{name}: the session has {a}, now {b}"))

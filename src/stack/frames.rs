@@ -291,7 +291,9 @@ impl<B: Backend, L: Ledger> Run<'_, B, L> {
         night.subject.summary.restart();
         night.judge.restart(true);
         let others: Vec<PathBuf> = night.young.drain(..).filter(|p| !better.contains(p)).collect();
-        self.report.warn(&format!("the stack begins again: {why}: {}", night.reference.display()));
+        if !self.report.quiet {
+            self.report.warn(&format!("the stack begins again: {why}: {}", night.reference.display()));
+        }
         self.report.again(stacked, rejected);
         self.report
             .event("replaced", json!({ "stack": self.number, "why": why, "reference": better.first() }));
@@ -321,9 +323,17 @@ impl<B: Backend, L: Ledger> Run<'_, B, L> {
     pub(crate) fn finish_stack(&mut self, why: &str) -> Result<bool> {
         let Some(night) = self.night.as_mut().filter(|_| !self.stuck) else { return Ok(false) };
         let label = Some(self.number);
-        let written = self
-            .timings
-            .host("write", || outputs::write_all(&mut night.engine, self.config, &night.subject, label));
+        let number = Label { stack: label, count: None };
+        let all = outputs::all(self.config, &night.subject).into_iter();
+        let paths: Vec<_> = all.map(|(m, f)| outputs::path(self.config, m, f, number)).collect();
+        let there: Vec<bool> = paths.iter().map(|path| path.exists()).collect();
+        // Frames that are read again make a stack again that was finished: what was written then is whole.
+        let written = if self.report.quiet && there.iter().all(|there| *there) {
+            Ok(paths.clone())
+        } else {
+            let subject = &night.subject;
+            self.timings.host("write", || outputs::write_all(&mut night.engine, self.config, subject, label))
+        };
         match written {
             Ok(paths) => {
                 let (stack, names): (_, Vec<_>) =
@@ -341,14 +351,8 @@ impl<B: Backend, L: Ledger> Run<'_, B, L> {
             }
             Err(e @ Error::Io { .. }) => {
                 // Half of the pictures would only take the room of those at the end.
-                let label = Label { stack: label, count: None };
-                for (method, format) in night
-                    .subject
-                    .methods
-                    .iter()
-                    .flat_map(|m| self.config.formats.iter().map(move |f| (*m, *f)))
-                {
-                    let _ = std::fs::remove_file(outputs::path(self.config, method, format, label));
+                for (path, _) in paths.iter().zip(there).filter(|(_, there)| !there) {
+                    let _ = std::fs::remove_file(path);
                 }
                 self.stuck = true;
                 self.outlive(Err(e))?;
