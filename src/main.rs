@@ -22,16 +22,20 @@ fn run() -> Result<()> {
             start::start(&config, &start::Stack(&config), &Signals::listen(false)?)
         }
         Command::Watch(args) => {
+            let signals = Signals::listen(true)?;
             let plan = Plan::watch(*args, &words, &here()?)?;
-            start::start(&plan.config, &plan, &Signals::listen(true)?)
+            start::start(&plan.config, &plan, &signals)
         }
-        Command::Add(args) => match Plan::add(*args, &words, &here()?)? {
-            Start::Run(plan) => start::start(&plan.config, &*plan, &Signals::listen(false)?),
-            Start::Handed(line) => {
-                report::say(&line);
-                Ok(())
+        Command::Add(args) => {
+            let signals = Signals::listen(false)?;
+            match Plan::add(*args, &words, &here()?)? {
+                Start::Run(plan) => start::start(&plan.config, &*plan, &signals),
+                Start::Handed(line) => {
+                    report::say(&line);
+                    Ok(())
+                }
             }
-        },
+        }
         Command::Status(args) => {
             report::say(&session::status(&args.dir, args.json)?);
             Ok(())

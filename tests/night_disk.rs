@@ -311,3 +311,28 @@ fn no_room_for_the_journal() {
     assert_eq!(run.counts(), (12, 0), "{run:#?}");
     scene.complete(12);
 }
+
+/// Promise: a new stack that is asked for while the disk is full is not forgotten; outputs that are written after so many
+/// frames only are written once there is room, whoever comes.
+#[test]
+fn a_new_stack_asked_for_on_a_full_disk() {
+    if !may_mount("a_new_stack_asked_for_on_a_full_disk") {
+        return;
+    }
+    let scene = Scene::new(None, "ballast");
+    let mut watch = scene.live.watch("--format fits --checkpoint 0.1 --publish-every 3");
+    scene.stacks(&mut watch, 0..3);
+    scene.settles(3);
+    scene.fill(0);
+    watch.signal("-HUP");
+    scene.stacks(&mut watch, 3..6);
+    std::thread::sleep(TRIES);
+    let finished = scene.live.out.join("ADDCOMP_stack1.fits");
+    assert!(!finished.exists(), "the disk was not full");
+    scene.free();
+    wait_for("the finished stack", || finished.exists().then_some(()));
+    watch.says("a new stack begins");
+    scene.stacks(&mut watch, 6..9);
+    watch.stop().exits(0);
+    assert!(scene.live.floats() == scene.live.stacked((6..9).map(light)), "the new stack holds other frames");
+}

@@ -59,8 +59,8 @@ fn other_settings_are_refused() {
         ("--dark darks --method addmax --min-stars 3", "--motion", "homography"),
         ("--method addmax --motion affine --min-stars 3", "--dark", "none"),
         ("--dark others --method addmax --motion affine --min-stars 3", "--dark", "others"),
-        ("--dark darks --method addmax --motion affine --min-stars 4", "which frames", "4"),
-        ("--dark darks --method addmax --motion affine", "which frames", "None"),
+        ("--dark darks --method addmax --motion affine --min-stars 4", "--min-stars", "4"),
+        ("--dark darks --method addmax --motion affine", "--min-stars", "none"),
     ];
     for (flags, what, now) in cases {
         let run = place.say(&format!("watch --backend cpu {flags}")).exits(5);

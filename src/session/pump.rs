@@ -198,8 +198,7 @@ impl<B: Backend> Session<'_, B> {
         self.pump.number = self.run.number;
         let stacked = self.run.night.as_ref().map_or(0, |n| n.engine.stacked());
         self.pump.seen = (self.run.number, stacked);
-        self.pump.fresh = usize::from(stacked > 0);
-        self.pump.retry = true;
+        (self.pump.fresh, self.pump.retry) = (usize::from(stacked > 0), stacked > 0);
     }
 
     /// A begun night needs no second word about it.
