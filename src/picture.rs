@@ -12,7 +12,7 @@ use crate::sensor::NO_MATRIX;
 use rayon::prelude::*;
 
 /// Rows that median and deviation are taken from, about: more do not change a picture.
-const STATISTICS_ROWS: usize = 1024;
+const STATISTICS_ROWS: usize = 512;
 /// Rounds of narrowing a median: each divides its uncertainty by the number of bins.
 const ROUNDS: usize = 2;
 /// Largest deviation that is resolved, as a share of white; what is larger counts as this.
