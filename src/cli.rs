@@ -34,7 +34,8 @@ const CALIBRATION: &str = "Calibration and colours";
 /// The rules, from their table.
 fn method_help() -> String {
     let mut text =
-        "Accumulation rules, with commas between; all: the first six [default: all; mean for RAW and FITS]"
+        "Accumulation rules, with commas between; all: the first six [default: all; of watch and add addcomp; mean for RAW \
+         and FITS]"
             .to_owned();
     for m in Method::ALL {
         text.push_str(&format!("\n  {:<9}{}", m.name(), m.help()));

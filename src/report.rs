@@ -5,15 +5,54 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::time::Instant;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Version of the events: it rises when a field changes its meaning or goes; new events and fields may come without.
 pub const EVENTS: u64 = 1;
+
+/// Lines that wait for a reader who does not read: then the oldest is old news, and new ones are left out.
+const UNREAD: usize = 10_000;
+/// In the end the reader is given so long.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Standard output, written on a thread of its own: who reads it and stops must not stop the stack.
+struct Aside {
+    send: Option<SyncSender<String>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Aside {
+    fn new() -> Aside {
+        let (send, receive) = sync_channel::<String>(UNREAD);
+        let write = move || receive.into_iter().for_each(|line| drop(writeln!(std::io::stdout(), "{line}")));
+        Aside { send: Some(send), thread: Some(std::thread::spawn(write)) }
+    }
+
+    fn say(&self, line: String) {
+        if let Some(send) = &self.send {
+            let _ = send.try_send(line);
+        }
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        self.send = None;
+        let until = Instant::now() + GOODBYE;
+        while self.thread.as_ref().is_some_and(|t| !t.is_finished()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
 
 /// How a run reports.
 pub struct Report {
     json: bool,
     bar: Option<ProgressBar>,
+    /// Where a session speaks.
+    aside: Option<Aside>,
     total: usize,
     start: Instant,
     /// Frames stacked so far.
@@ -46,6 +85,7 @@ impl Report {
         Report {
             json,
             bar,
+            aside: None,
             total,
             start: Instant::now(),
             stacked: 0,
@@ -58,7 +98,7 @@ impl Report {
     /// For frames of which nobody knows how many there will be: no bar.
     #[must_use]
     pub fn live(json: bool) -> Report {
-        Report { bar: None, ..Report::new(0, json) }
+        Report { bar: None, aside: Some(Aside::new()), ..Report::new(0, json) }
     }
 
     /// A JSON event, if that is how the run reports. A closed pipe is no reason to lose the night.
@@ -68,7 +108,7 @@ impl Report {
             fields["event"] = json!(name);
             fields["seconds"] = json!(self.start.elapsed().as_secs_f64());
             fields["time"] = json!(crate::session::clock());
-            let _ = writeln!(std::io::stdout(), "{fields}");
+            self.print(fields.to_string());
         }
     }
 
@@ -80,8 +120,15 @@ impl Report {
         match (&self.bar, self.json) {
             (_, true) => {}
             (Some(bar), _) if std::io::stdout().is_terminal() && !bar.is_finished() => bar.println(text),
-            _ => {
-                let _ = writeln!(std::io::stdout(), "{text}");
+            _ => self.print(text.to_owned()),
+        }
+    }
+
+    fn print(&self, line: String) {
+        match &self.aside {
+            Some(aside) => aside.say(line),
+            None => {
+                let _ = writeln!(std::io::stdout(), "{line}");
             }
         }
     }

@@ -29,7 +29,7 @@ impl Signals {
 #[cfg(unix)]
 fn register(signals: &Signals, live: bool) -> std::io::Result<()> {
     use crate::error::exit;
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::flag;
 
     let ends: &[i32] = if live { &[SIGINT, SIGTERM] } else { &[SIGINT, SIGTERM, SIGHUP] };
@@ -38,6 +38,8 @@ fn register(signals: &Signals, live: bool) -> std::io::Result<()> {
         flag::register_conditional_shutdown(signal, exit::INTERRUPTED, Arc::clone(&signals.stop))?;
         flag::register(signal, Arc::clone(&signals.stop))?;
     }
+    // A limit on the size of files is a full disk, no reason to die.
+    flag::register(SIGXFSZ, Arc::default())?;
     if live && !ignored(SIGHUP) {
         flag::register(SIGHUP, Arc::clone(&signals.restart))?;
     }

@@ -122,3 +122,39 @@ fn a_journal_that_lost_its_first_line_or_its_end() {
         assert!(live.floats() == live.stacked((0..6).map(light)), "first {first}: not the stack of all");
     }
 }
+
+/// A reader of the events who stops reading does not stop the stack, nor its end.
+#[test]
+fn a_reader_that_reads_no_more() {
+    const FRAMES: usize = 120;
+    let live = Live::new();
+    (0..FRAMES).for_each(|k| live.put(name(k), &light(k % 40)));
+    let mut command = live.command(&format!("{FLAGS} --json --accept-all --max-frames {FRAMES}"));
+    // More than a pipe holds; nobody reads it.
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("runs");
+    let status = wait_for("its end", || child.try_wait().expect("asked"));
+    assert!(status.success(), "{status}");
+    assert_eq!(records(&live.out).len(), FRAMES);
+}
+
+/// Darks that appear in the usual folder in mid-night are none of a session that was begun without: it goes on. What lies
+/// under another name, or in a folder that was moved, and was stacked, is no new frame.
+#[test]
+fn what_moves_and_what_appears() {
+    let live = Live::new();
+    let mut watch = live.watch(FLAGS);
+    live.lights(0..3);
+    watch.decides(3);
+    watch.stop().exits(0);
+    let darks = live.place.folder("dark");
+    drop_in(&darks, "dark.png", &light(9));
+    let moved = live.place.path("moved");
+    std::fs::rename(&live.input, &moved).expect("renamed");
+    let live = Live { input: moved, ..live };
+    let mut watch = live.watch(FLAGS);
+    live.lights(3..4);
+    watch.says(&format!("{}  stacked", name(3)));
+    watch.stop().exits(0);
+    std::fs::remove_dir_all(&darks).expect("removed");
+    assert!(live.floats() == live.stacked((0..4).map(light)), "other frames are in the stack");
+}

@@ -102,9 +102,19 @@ echo "ok: stop"
 mv "$night/input" "$night/away"
 inside systemctl reset-failed livestack 2>/dev/null || true
 inside systemctl start livestack 2>/dev/null || true
+waits() { inside journalctl --no-pager -u livestack | grep -q 'the folder is gone, waiting for it'; }
+until_ waits
+sleep 7
+is ActiveState active && is NRestarts 0 ||
+    { echo "FAILED: $(shows ActiveState), $(shows ExecMainStatus), starts: $(shows NRestarts)" >&2; exit 1; }
+echo "ok: a session that goes on waits for its folder"
+inside systemctl stop livestack
+
+mv "$night/output" "$night/elsewhere"
+inside systemctl start livestack 2>/dev/null || true
 until_ is ActiveState failed
 sleep 7
 is ActiveState failed && is ExecMainStatus 4 && is NRestarts 0 ||
     { echo "FAILED: $(shows ActiveState), $(shows ExecMainStatus), starts: $(shows NRestarts)" >&2; exit 1; }
-echo "ok: a missing folder is exit code 4, and no reason to start again and again"
+echo "ok: without a session a missing folder is exit code 4, and no reason to start again and again"
 echo "all passed"

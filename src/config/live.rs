@@ -108,18 +108,18 @@ fn every(text: &str) -> Result<Every> {
 }
 
 /// The settings of a session that `args` describe, given in the folder `cwd`: every path becomes a whole one, so that
-/// the session can be taken up from anywhere.
+/// the session can be taken up from anywhere. `darks`: the usual folder of darks counts where it is there.
 ///
 /// # Errors
 /// As [`Config::new`] and [`Live::new`].
-pub fn settings(args: WatchArgs, cwd: &Path) -> Result<(Config, Live)> {
+pub fn settings(args: WatchArgs, cwd: &Path, darks: bool) -> Result<(Config, Live)> {
     let whole = |path: PathBuf| cwd.join(path);
     let WatchArgs { input, out, live, mut flags } = args;
     let c = &mut flags.calibration;
     for path in [&mut c.dark, &mut c.flat, &mut c.flat_dark, &mut c.bias, &mut c.cache, &mut flags.poses] {
         *path = path.take().map(whole);
     }
-    if flags.calibration.dark.is_none() {
+    if darks && flags.calibration.dark.is_none() {
         let usual = whole(DARK.into());
         // An empty one is no reason to refuse a night.
         flags.calibration.dark =

@@ -1,7 +1,7 @@
 //! One file after the other: what has been read is decided.
 
 use super::arrivals::Waiting;
-use super::book::Current;
+use super::book::{Current, Known};
 use super::journal::Decision;
 use super::live::{Session, Step, Task};
 use super::readers::{self, Read};
@@ -42,6 +42,9 @@ impl<B: Backend> Session<'_, B> {
             // Not the file is gone, the whole watched folder is.
             self.arrivals.again(waiting, AWAY);
             return Ok(());
+        }
+        if gone && folder.is_none() {
+            return self.refuse(&waiting.arrival, "there is no such file");
         }
         if gone {
             return self.refuse(&waiting.arrival, "it disappeared before it could be read");
@@ -90,10 +93,8 @@ impl<B: Backend> Session<'_, B> {
 
     /// The name under which this content was decided, where no file has that name any more.
     fn renamed(&self, path: &Path, print: Print, crc: Option<u32>) -> Option<PathBuf> {
-        let (ledger, folder) = (&self.run.ledger.known, path.parent());
-        let mut same = ledger.iter().filter(|(old, known)| {
-            crc.is_some() && known.crc == crc && known.print.size == print.size && old.parent() == folder
-        });
+        let same = |known: &Known| crc.is_some() && known.crc == crc && known.print.size == print.size;
+        let mut same = self.run.ledger.known.iter().filter(|(_, known)| same(known));
         same.find(|(old, _)| *old != path && !old.exists()).map(|(old, _)| old.clone())
     }
 

@@ -44,7 +44,7 @@ impl<B: Backend> Session<'_, B> {
         let lag =
             self.latency().map_or(String::new(), |ms| format!("; from file to picture {ms:.0} ms (median)"));
         self.run.report.line(&format!("{stacked} stacked, {rejected} rejected{lag}"));
-        if !night {
+        if stacked == 0 {
             self.run.report.line("nothing was stacked: no picture was written");
         }
         if self.plan.config.timings

@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// The lock, as long as it lives: the system lets go of it however the program ends.
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// Who has a session.
@@ -64,7 +64,24 @@ impl Lock {
         let text = json!({ "what": what, "pid": std::process::id() }).to_string();
         // Who it is only serves messages: a full disk is no reason to refuse.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
-        Ok(Ok(Lock { _file: file }))
+        Ok(Ok(Lock { file }))
+    }
+
+    /// Whether the lock in `folder` is another one by now: the folder was removed, and another session begun there.
+    pub(crate) fn is_replaced(&self, folder: &Path) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let number = |m: std::fs::Metadata| (m.dev(), m.ino());
+            let own = self.file.metadata().map(number).ok();
+            let there = std::fs::metadata(folder.join(NAME)).map(number).ok();
+            own.zip(there).is_some_and(|(own, there)| own != there)
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = folder;
+            false
+        }
     }
 
     /// Who has the session in `folder` now; `None`: nobody.

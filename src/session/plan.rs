@@ -34,7 +34,7 @@ pub struct Plan {
     pub(crate) once: bool,
     /// Whether the first backend has been tried: the next one goes on, whatever `--fresh` says.
     pub(crate) begun: Cell<bool>,
-    _lock: Lock,
+    pub(crate) lock: Lock,
 }
 
 /// What `add` comes to.
@@ -53,7 +53,8 @@ impl Plan {
     /// [`Error::NoFolder`] where the input folder does not exist.
     pub fn watch(args: WatchArgs, command: &[String], cwd: &Path) -> Result<Plan> {
         let reload = args.live.reload;
-        let (config, live) = settings(args, cwd)?;
+        let darks = args.live.fresh || usual_darks(&cwd.join(&args.out));
+        let (config, live) = settings(args, cwd, darks)?;
         let begun = super::folder(&config.out).join(journal::NAME).exists();
         if reload && !begun {
             return Err(no_session(&config.out));
@@ -134,7 +135,7 @@ impl Plan {
             "cwd": cwd.to_string_lossy(),
             "settings": settings,
         });
-        let plan = Plan { config, live, about, settings, once, begun: Cell::new(false), _lock: lock };
+        let plan = Plan { config, live, about, settings, once, begun: Cell::new(false), lock };
         plan.check()?;
         Ok(plan)
     }
@@ -155,7 +156,7 @@ impl Plan {
         let wrong = |what: String| Error::InUse { what, path: folder.clone() };
         if about["version"].as_u64() > Some(journal::VERSION) {
             return Err(wrong(
-                "the session is of a newer livestack: use that, or begin anew with --fresh".into(),
+                "the session is of a newer livestack: use that, or begin anew with watch --fresh".into(),
             ));
         }
         let session: Settings = serde_json::from_value(about["settings"].clone()).unwrap_or_default();
@@ -164,7 +165,7 @@ impl Plan {
             return Ok(());
         }
         let what = format!(
-            "the session was begun with other settings: {}: use its own, or begin anew with --fresh",
+            "the session was begun with other settings: {}: use its own, or begin anew with watch --fresh",
             differences.join("; ")
         );
         Err(wrong(what))
@@ -280,7 +281,7 @@ fn reopened(
     let words: Vec<String> = serde_json::from_value(about["command"].clone()).unwrap_or_default();
     let origin = PathBuf::from(about["cwd"].as_str().unwrap_or_default());
     let broken = |e: String| Error::InUse {
-        what: format!("the session's own settings cannot be read: {e}: begin anew with --fresh"),
+        what: format!("the session's own settings cannot be read: {e}: begin anew with watch --fresh"),
         path: folder.to_owned(),
     };
     let argv = std::iter::once("livestack".to_owned()).chain(words.iter().cloned());
@@ -296,6 +297,18 @@ fn reopened(
         return Ok((given, its, words, origin));
     }
     Ok((overlaid(config, given, &usual), live, words, origin))
+}
+
+/// Whether a folder of darks in the usual place counts: not where a session was begun without it.
+fn usual_darks(out: &Path) -> bool {
+    let folder = super::folder(out);
+    if !folder.join(journal::NAME).exists() {
+        return true;
+    }
+    let entries = Journal::open(&folder).map(|found| found.entries).unwrap_or_default();
+    let about =
+        entries.iter().find_map(|(_, e)| if let Entry::Session(about) = e { Some(about) } else { None });
+    about.is_none_or(|about| about["settings"]["--dark"].is_string())
 }
 
 /// What the usual rules are for the frames of a session that has some.
@@ -336,5 +349,5 @@ fn from(command: Command, out: &Path, cwd: &Path) -> Result<(Config, Live)> {
         }
         _ => return Err(Error::Usage("the session was begun by neither watch nor add".into())),
     };
-    settings(args, cwd)
+    settings(args, cwd, usual_darks(out))
 }

@@ -153,6 +153,10 @@ impl<B: Backend> Session<'_, B> {
         }
         self.tell_lag();
         if self.pump.status.is_none_or(|at| at.elapsed() >= STATUS) {
+            if self.plan.lock.is_replaced(&self.folder) {
+                let what = "its folder was removed, and another session begun there: this one ends".into();
+                return Err(Error::InUse { what, path: self.folder.clone() });
+            }
             self.write_status(if self.idle() { "waiting" } else { "stacking" });
         }
         Ok(())

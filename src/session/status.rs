@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// Name of the file in the session's folder.
 const NAME: &str = "status.json";
+/// A state that is older than this could not be written: it is written every minute at least.
+const STALE_S: f64 = 120.0;
 const MINUTE_S: f64 = 60.0;
 const HOUR_S: f64 = 3600.0;
 
@@ -68,7 +70,9 @@ fn text(s: &Value) -> String {
         (false, false) => "not running: it was cut off, and goes on with the next start".to_owned(),
     };
     let count = |name: &str| s[name].as_u64().unwrap_or(0);
-    let _ = writeln!(out, "session    {doing}");
+    let age = session::clock() - s["updated"].as_f64().unwrap_or(f64::INFINITY);
+    let old = if running && age > STALE_S { format!(", as of {} ago", span(age)) } else { String::new() };
+    let _ = writeln!(out, "session    {doing}{old}");
     let _ = writeln!(
         out,
         "frames     {} stacked, {} rejected, {} waiting",
