@@ -18,7 +18,7 @@ use fit::differences;
 pub(crate) use fit::{check, doubts, settle};
 
 /// The default folder of darks.
-const DARK: &str = "dark";
+pub(crate) const DARK: &str = "dark";
 /// What reading the masters leaves.
 #[derive(Default)]
 pub struct Built {

@@ -19,7 +19,7 @@ mod write;
 pub use read::Reader;
 pub use write::Writer;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,12 +42,6 @@ const SECTIONS_MOST: usize = 1024;
 const VALUE_MOST: u64 = 1 << 28;
 /// Buffer in front of the file, bytes: for what is small; planes go past it.
 const BUFFER: usize = 1 << 16;
-/// What the names of files begin and end with that are being written.
-const UNFINISHED: (&str, &str) = (".livestack-checkpoint-", ".tmp");
-/// Permissions that a new file asks for, from which the system takes the user's umask.
-#[cfg(unix)]
-const NEW_FILE_MODE: u32 = 0o666;
-
 /// Bytes of a header of section `name`.
 fn header(name: &str, len: u64, crc: u32) -> Vec<u8> {
     // Names are no longer than NAME_MOST.
@@ -68,11 +62,7 @@ pub fn store(folder: &Path, fill: impl FnOnce(&mut Writer<'_>) -> Result<()>) ->
     let start = Instant::now();
     let path = folder.join(NAMES[0]);
     let cannot = |e: io::Error| write::cannot(&path, e);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(NEW_FILE_MODE));
-    let temporary = builder.tempfile_in(folder).map_err(cannot)?;
+    let temporary = crate::io::unfinished(folder).map_err(cannot)?;
     let mut writer = Writer::new(temporary.as_file(), &path)?;
     fill(&mut writer)?;
     writer.end()?;
@@ -114,10 +104,10 @@ fn place(
     sync(folder)
 }
 
-/// Another name in the same folder for the time of a change.
+/// Another name in the same folder for the time of a change: one that a [sweep](crate::io) knows, too.
 fn second_name(temporary: &Path) -> PathBuf {
     let name = temporary.file_name().unwrap_or_default().to_string_lossy();
-    temporary.with_file_name(format!("{}-second{}", name.trim_end_matches(UNFINISHED.1), UNFINISHED.1))
+    temporary.with_file_name(name.replace(".tmp", "-second.tmp"))
 }
 
 /// Puts the names in `folder` on the disk.
@@ -136,26 +126,6 @@ fn sync(folder: &Path) -> io::Result<()> {
         let _ = folder;
         Ok(())
     }
-}
-
-/// Removes what a process left in `folder` that died while it wrote a checkpoint. For who holds the session alone.
-/// Returns how many files that were.
-///
-/// # Errors
-/// [`Error::Io`] where the folder cannot be read or a file not be removed.
-pub fn sweep(folder: &Path) -> Result<usize> {
-    let cannot = |e| Error::io("cannot remove unfinished checkpoints", folder, e);
-    let mut swept = 0;
-    for entry in fs::read_dir(folder).map_err(cannot)? {
-        let entry = entry.map_err(cannot)?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1) {
-            fs::remove_file(entry.path()).map_err(cannot)?;
-            swept += 1;
-        }
-    }
-    Ok(swept)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::rules::Method;
 use crate::summary::Summary;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 /// What stands before the number of a finished stack.
@@ -38,8 +39,8 @@ pub(crate) struct Job {
 }
 
 enum Data {
-    /// 8-bit samples, packed in words.
-    Bytes(Vec<u32>),
+    /// 8-bit samples, packed in words; the page may show the same picture.
+    Bytes(Arc<Vec<u32>>),
     Words(Vec<u16>),
     Words16(Vec<u16>),
     Floats(Vec<f32>),
@@ -197,7 +198,7 @@ pub(crate) fn render<B: Backend>(
     let shape = engine.setup.shape;
     let look = config.look(method, subject.linear);
     let data = match format {
-        Output::Png => Data::Bytes(engine.picture(method, &look)?),
+        Output::Png => Data::Bytes(Arc::new(engine.picture(method, &look)?)),
         Output::Png16 => Data::Words(engine.picture16(method, &look)?),
         Output::Tiff16 => Data::Words16(engine.picture16(method, &look)?),
         Output::Tiff => Data::Floats(engine.linear(method)?),
@@ -217,7 +218,7 @@ pub(crate) fn picture_of<B: Backend>(
     config: &Config,
     subject: &Subject,
     (method, format): (Method, Output),
-    words: Vec<u32>,
+    words: Arc<Vec<u32>>,
 ) -> Job {
     let shape = engine.setup.shape;
     Job {

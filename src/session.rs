@@ -11,7 +11,7 @@ use crate::signals::Signals;
 use crate::watch::News;
 use live::Session;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 mod arrivals;
 mod book;
@@ -65,12 +65,24 @@ pub(crate) enum Wake {
     Published(publish::Done),
 }
 
+/// Milliseconds of a second.
+const MS: f64 = 1e3;
+
+/// A time in milliseconds, to a tenth: enough for a reader.
+pub(crate) fn ms(time: Duration) -> f64 {
+    const STEPS: f64 = 10.0;
+    (time.as_secs_f64() * MS * STEPS).round() / STEPS
+}
+
 /// Seconds since 1970 by the wall clock, for people and other programs: nothing is decided by it.
 pub(crate) fn clock() -> f64 {
-    /// A millisecond is enough for a reader.
-    const STEPS: f64 = 1e3;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
-    (since * STEPS).round() / STEPS
+    (since * MS).round() / MS
+}
+
+/// The same in whole milliseconds: a number that rises, for what needs another one each time.
+pub(crate) fn stamp() -> u64 {
+    (clock() * MS) as u64
 }
 
 /// Runs a session on `backend`, chosen for the reason `why`, until it has all it waits for or `signals` end it.

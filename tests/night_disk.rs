@@ -312,8 +312,27 @@ fn no_room_for_the_journal() {
     scene.complete(12);
 }
 
-/// Promise: a new stack that is asked for while the disk is full is not forgotten; outputs that are written after so many
-/// frames only are written once there is room, whoever comes.
+/// Promise: outputs that are written after so many frames only, and met a full disk, are written once there is room, also
+/// where no frame comes any more.
+#[test]
+fn outputs_after_so_many_frames_are_tried_again() {
+    if !may_mount("outputs_after_so_many_frames_are_tried_again") {
+        return;
+    }
+    let scene = Scene::new(None, "ballast");
+    let mut watch = scene.live.watch("--format fits --checkpoint 0.1 --publish-every 3");
+    scene.stacks(&mut watch, 0..3);
+    scene.settles(3);
+    scene.fill(0);
+    scene.stacks(&mut watch, 3..6);
+    std::thread::sleep(TRIES);
+    scene.free();
+    scene.settles(6);
+    watch.stop().exits(0);
+    scene.complete(6);
+}
+
+/// Promise: a new stack that is asked for while the disk is full is not forgotten.
 #[test]
 fn a_new_stack_asked_for_on_a_full_disk() {
     if !may_mount("a_new_stack_asked_for_on_a_full_disk") {

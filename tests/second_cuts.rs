@@ -158,3 +158,26 @@ fn what_moves_and_what_appears() {
     std::fs::remove_dir_all(&darks).expect("removed");
     assert!(live.floats() == live.stacked((0..4).map(light)), "other frames are in the stack");
 }
+
+/// A share that is away when a session is taken up is waited for: its frames are not lost, and come in their order.
+#[test]
+fn a_share_that_is_away_at_the_start() {
+    let live = Live::new();
+    let mut watch = live.watch(FLAGS);
+    live.lights(0..4);
+    watch.decides(4);
+    assert!(watch.kill());
+    let away = live.place.path("away");
+    std::fs::rename(&live.input, &away).expect("renamed");
+    let mut watch = live.watch(FLAGS);
+    wait_for("a word about it", || watch.err().contains("waiting for a frame").then_some(()));
+    let voids = || journal(&live.out).iter().filter(|l| l["line"] == "void").count();
+    assert_eq!(voids(), 0, "nothing is given up");
+    std::fs::rename(&away, &live.input).expect("renamed");
+    watch.says("taken up: 4 stacked");
+    live.lights(4..5);
+    watch.says(&format!("{}  stacked", name(4)));
+    watch.stop().exits(0);
+    assert_eq!(voids(), 0, "all came out as before");
+    assert!(live.floats() == live.stacked((0..5).map(light)), "not the stack of all");
+}

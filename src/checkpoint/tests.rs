@@ -1,6 +1,7 @@
 //! Tests of the file: whatever happens to it is noticed.
 
 use super::*;
+use crate::error::Error;
 use std::fs;
 
 /// Sections of the examples.
@@ -113,8 +114,10 @@ fn what_a_killed_process_left_is_swept_and_nothing_else() {
     {
         fs::write(place.path().join(name), "half").expect("written");
     }
-    assert_eq!(sweep(place.path()).expect("swept"), 2);
-    assert_eq!(names(place.path()), [".livestack-x.tmp", "b.tmp", NAMES[0]]);
+    let minute = std::time::Duration::from_secs(60);
+    assert_eq!(crate::io::sweep(place.path(), minute), 0, "young ones may be somebody else's");
+    assert_eq!(crate::io::sweep(place.path(), std::time::Duration::ZERO), 3);
+    assert_eq!(names(place.path()), ["b.tmp", NAMES[0]]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Validated settings of a live session.
 
 use super::Config;
+use crate::calibration;
 use crate::cli::live::{ExistingArg, KeepUpArg, LiveFlags, PreferArg, WatchArgs};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -16,8 +17,6 @@ const LEAST_CHECKPOINT: f64 = 0.1;
 const PUBLISH: Duration = Duration::from_secs(1);
 /// Longest time that a file must stand still, ms: a minute.
 const MOST_SETTLE_MS: u64 = 60_000;
-/// The default folder of darks, in the folder that a session was started in.
-const DARK: &str = "dark";
 
 /// When the outputs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +119,7 @@ pub fn settings(args: WatchArgs, cwd: &Path, darks: bool) -> Result<(Config, Liv
         *path = path.take().map(whole);
     }
     if darks && flags.calibration.dark.is_none() {
-        let usual = whole(DARK.into());
+        let usual = whole(calibration::DARK.into());
         // An empty one is no reason to refuse a night.
         flags.calibration.dark =
             Some(usual).filter(|dark| crate::io::list_images(dark).is_ok_and(|l| !l.images.is_empty()));

@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder, ImageError};
+use tempfile::NamedTempFile;
 use tiff::encoder::{TiffEncoder, colortype};
 
 use crate::error::{Error, Result};
@@ -21,10 +23,32 @@ const NEW_FILE_MODE: u32 = 0o666;
 /// How the names of files begin and end that are being written.
 const UNFINISHED: (&str, &str) = (".livestack-", ".tmp");
 
-/// Whether `path` is, or was, being written by this program.
-pub(crate) fn is_unfinished(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1)
+/// A file in `folder` that is to be written and renamed: with a dot first, so that neither people nor a watched folder
+/// mistake it for the result. Dropping it removes it.
+///
+/// # Errors
+/// Where the folder cannot be written to.
+pub(crate) fn unfinished(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(NEW_FILE_MODE));
+    builder.tempfile_in(folder)
+}
+
+/// Removes what was being written to `folder` when a program was cut off, and how many files that were. What is younger
+/// than `age` may be somebody else's.
+pub(crate) fn sweep(folder: &Path, age: Duration) -> usize {
+    let left = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let changed = std::fs::metadata(path).and_then(|m| m.modified()).ok();
+        // A time that lies ahead is no age.
+        let old = changed.map(|at| at.elapsed().unwrap_or_default() >= age);
+        name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1) && old == Some(true)
+    };
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    // Rubbish that stays does no harm.
+    files.filter(|path| left(path) && std::fs::remove_file(path).is_ok()).count()
 }
 
 /// Writes an 8-bit PNG. The target appears, or is replaced, in one step.
@@ -168,19 +192,14 @@ pub(super) fn cannot(path: &Path) -> impl Fn(io::Error) -> Error {
 }
 
 /// Lets `write` fill a temporary file beside `path`, then renames it to `path`. Beside it, since a file can be
-/// renamed within one disk only; with a dot first, so that neither people nor a watched folder mistake it for
-/// the result. Dropping the temporary file removes it, whatever went wrong.
+/// renamed within one disk only. Whatever went wrong, the temporary file is removed.
 pub(super) fn replace(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> Result<()> {
     let write_all = || {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(NEW_FILE_MODE));
-        let temporary = builder.tempfile_in(folder)?;
+        let temporary = unfinished(folder)?;
         let mut file = BufWriter::with_capacity(BUFFER, temporary.as_file());
         write(&mut file)?;
         file.flush()?;

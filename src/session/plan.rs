@@ -128,7 +128,7 @@ impl Plan {
         let settings = own::of(&config)?;
         let about = json!({
             "version": journal::VERSION,
-            "id": format!("{:x}-{:x}", (super::clock() * 1e3) as u64, std::process::id()),
+            "id": format!("{:x}-{:x}", super::stamp(), std::process::id()),
             "started": super::clock(),
             "program": crate::summary::software(),
             "command": command,

@@ -11,6 +11,7 @@ use crate::page::{self, Shown};
 use crate::picture::StretchMode;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 /// The picture that the room sees.
 struct Latest {
     /// 8-bit samples, packed in words.
-    words: Vec<u32>,
+    words: Arc<Vec<u32>>,
     /// Width, height, channels.
     size: (usize, usize, usize),
     orientation: Orientation,
@@ -72,7 +73,7 @@ impl Batch {
             look.stretch = StretchMode::Auto;
             let shape = engine.setup.shape;
             latest = Some(Latest {
-                words: engine.picture(method, &look)?,
+                words: Arc::new(engine.picture(method, &look)?),
                 size: (shape.width, shape.height, shape.channels),
                 orientation: subject.orientation,
             });
@@ -82,7 +83,7 @@ impl Batch {
             let same = output.1 == Output::Png
                 && Some(&output.0) == subject.methods.first()
                 && config.look(output.0, subject.linear).stretch == StretchMode::Auto;
-            let known = latest.as_ref().filter(|_| same).map(|l| l.words.clone());
+            let known = latest.as_ref().filter(|_| same).map(|l| Arc::clone(&l.words));
             let label = Label::default();
             jobs.push(match known {
                 Some(words) => outputs::picture_of(engine, config, subject, output, words),

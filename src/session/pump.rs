@@ -4,7 +4,7 @@ use super::journal::Entry;
 use super::live::Session;
 use super::publish::{Batch, Done};
 use super::settings::names;
-use super::{clock, saved};
+use super::{clock, ms, saved, stamp};
 use crate::backend::Backend;
 use crate::config::live::Every;
 use crate::error::{Error, Result};
@@ -49,8 +49,8 @@ pub(super) struct Pump {
     pub(super) number: usize,
     seen: (usize, u32),
     pub(super) status: Option<Instant>,
-    /// The last state that was written.
-    pub(super) told: String,
+    /// The last state that was written, and when.
+    pub(super) told: (String, Instant),
     looked: Option<Instant>,
     /// When the newest stacked frame was complete.
     newest: Option<Instant>,
@@ -73,7 +73,7 @@ impl Pump {
             hurry: false,
             fresh: 0,
             published: None,
-            publication: (clock() * 1e3) as u64,
+            publication: stamp(),
             checkpoint: now,
             checkpoint_spent: Duration::ZERO,
             checkpoint_from: now,
@@ -84,7 +84,7 @@ impl Pump {
             number: 0,
             seen: (0, 0),
             status: None,
-            told: String::new(),
+            told: (String::new(), now),
             looked: None,
             newest: None,
             latencies: VecDeque::new(),
@@ -263,7 +263,6 @@ impl<B: Backend> Session<'_, B> {
                 self.pump.latencies.pop_front();
             }
         }
-        let ms = |d: Duration| (d.as_secs_f64() * 1e4).round() / 10.0;
         let files: Vec<_> = files.iter().map(|p| p.to_string_lossy().into_owned()).collect();
         self.pump.published_state = json!({ "time": clock(), "stacked": stacked });
         self.run.report.event(
@@ -275,7 +274,7 @@ impl<B: Backend> Session<'_, B> {
 
     /// The median time from a frame's completion to its picture, ms.
     pub(super) fn latency(&self) -> Option<f64> {
-        let mut all: Vec<f64> = self.pump.latencies.iter().map(|d| d.as_secs_f64() * 1e3).collect();
+        let mut all: Vec<f64> = self.pump.latencies.iter().map(|d| ms(*d)).collect();
         all.sort_by(f64::total_cmp);
         all.get(all.len() / 2).copied()
     }
@@ -312,7 +311,7 @@ impl<B: Backend> Session<'_, B> {
             }
             Err(e) => return Err(e),
             Ok(()) => {
-                let ms = (start.elapsed().as_secs_f64() * 1e3).round();
+                let spent = ms(start.elapsed());
                 self.pump.checkpoint = Instant::now();
                 self.pump.saved = self.run.ledger.applied;
                 self.pump.hurry = false;
@@ -320,7 +319,7 @@ impl<B: Backend> Session<'_, B> {
                 self.pump.checkpoint_state = json!({ "time": clock(), "stacked": stacked });
                 self.run
                     .report
-                    .event("checkpoint", json!({ "stacked": stacked, "rejected": rejected, "ms": ms }));
+                    .event("checkpoint", json!({ "stacked": stacked, "rejected": rejected, "ms": spent }));
                 Ok(())
             }
         };

@@ -54,9 +54,10 @@ impl<'a, B: Backend> Session<'a, B> {
                     "out": config.out.to_string_lossy() }),
         );
         report.line(&format!("backend: {}: {why}", backend.describe()));
-        checkpoint::sweep(&folder)?;
-        sweep(&config.out);
-        sweep(&inbox::place(&folder));
+        // The session is this program's alone; in the other folders, young files may be somebody else's.
+        io::sweep(&folder, Duration::ZERO);
+        io::sweep(&config.out, FORGOTTEN);
+        io::sweep(&inbox::place(&folder), FORGOTTEN);
         let Found { journal, entries, damaged } = Journal::open(&folder)?;
         if damaged > 0 {
             report.warn(&format!("{damaged} lines of the journal cannot be read and are left out"));
@@ -314,20 +315,6 @@ fn closed(entries: &Entries) -> Vec<Arrival> {
         }
     }
     closed
-}
-
-/// Removes what was being written to `folder` when a program was cut off. What is young may be somebody else's.
-fn sweep(folder: &Path) {
-    let old = |path: &Path| {
-        let changed = std::fs::metadata(path).and_then(|m| m.modified()).ok();
-        changed.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > FORGOTTEN)
-    };
-    for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()) {
-        if io::is_unfinished(&path) && old(&path) {
-            // Rubbish that stays does no harm.
-            let _ = std::fs::remove_file(path);
-        }
-    }
 }
 
 /// What the journal says of files: no news as long as they look the same.

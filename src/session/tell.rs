@@ -1,7 +1,7 @@
 //! What a session says of itself: to the user, to the room, to other programs.
 
 use super::live::Session;
-use super::{clock, status};
+use super::{clock, ms, status};
 use crate::backend::Backend;
 use crate::error::Result;
 use crate::page::Shown;
@@ -13,6 +13,9 @@ const HEARTBEAT: Duration = Duration::from_secs(60);
 /// Frames that wait, and how long the first of them has, from where frames come faster than they are stacked.
 const BEHIND: usize = 3;
 const BEHIND_FOR: Duration = Duration::from_secs(5);
+
+/// Steps of a second that waiting is told in.
+const TENTHS: f64 = 10.0;
 
 impl<B: Backend> Session<'_, B> {
     /// One warning where the disk fails, one line when it works again.
@@ -62,7 +65,7 @@ impl<B: Backend> Session<'_, B> {
         let (waiting, longest) = (self.arrivals.len(), self.arrivals.longest());
         let behind = waiting >= BEHIND && longest >= BEHIND_FOR;
         if behind && !self.pump.behind {
-            let seconds = (longest.as_secs_f64() * 10.0).round() / 10.0;
+            let seconds = (longest.as_secs_f64() * TENTHS).round() / TENTHS;
             self.run.report.event("falling-behind", json!({ "waiting": waiting, "oldest_s": seconds }));
             self.run.report.warn(&format!(
                 "frames come faster than they are stacked: {waiting} wait, the first for {seconds} s: all are stacked in \
@@ -74,6 +77,7 @@ impl<B: Backend> Session<'_, B> {
 
     /// The state for other programs.
     pub(super) fn write_status(&mut self, state: &str) {
+        self.pump.status = Some(Instant::now());
         let report = &self.run.report;
         let (stacked, rejected) = (report.stacked, report.rejected);
         let waiting = self.arrivals.len() + self.tasks.len() + self.replay.len();
@@ -94,7 +98,7 @@ impl<B: Backend> Session<'_, B> {
             "exposure_s": summary.map_or(0.0, |s| s.exposure_s),
             "last": self.pump.last,
             "last_rejection": self.pump.last_rejection,
-            "latency_ms": { "last": self.pump.latencies.back().map(|d| (d.as_secs_f64() * 1e3).round()),
+            "latency_ms": { "last": self.pump.latencies.back().map(|d| ms(*d).round()),
                             "median": self.latency().map(f64::round) },
             "published": self.pump.published_state,
             "checkpoint": self.pump.checkpoint_state,
@@ -102,11 +106,11 @@ impl<B: Backend> Session<'_, B> {
         });
         let text = all.to_string();
         // A disk of flash is written only where there is news.
-        if text == self.pump.told && self.pump.status.is_some_and(|at| at.elapsed() < HEARTBEAT) {
+        if text == self.pump.told.0 && self.pump.told.1.elapsed() < HEARTBEAT {
             return;
         }
         self.service.status(&format!("{stacked} stacked, {rejected} rejected, {waiting} waiting"));
-        (self.pump.status, self.pump.told) = (Some(Instant::now()), text);
+        self.pump.told = (text, Instant::now());
         all["updated"] = json!(clock());
         // Nothing hangs on it: the next one follows soon.
         let _ = status::write(&self.folder, &all);
