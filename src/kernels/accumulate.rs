@@ -1,6 +1,6 @@
 //! `accumulate`: warps one calibrated plane under the frame's pose and applies every rule to its stack, in place.
 
-use super::warp::{BLOCK, Block, Sample, warp};
+use super::warp::{BLOCK, Block, Road, Sample, warp};
 use super::{Access, Kernel, Read, Store, params, shared};
 use crate::backend::Backend;
 use crate::error::Result;
@@ -231,12 +231,13 @@ fn bands<T: Sample>(p: &AccumulateParams, rows: Range<u32>, reads: &[&[u32]], wr
     let methods: Vec<_> = p.op.iter().take(p.slots as usize).map(|&c| Method::from_code(c)).collect();
     let counted = methods.iter().flatten().any(|m| m.coverage());
     let step = Step { n: p.n, white: p.white };
+    let road = Road::new(&p.pose, p.width, p.height);
     let mut block = Block::default();
     for y in rows.clone() {
         let band = (y - rows.start) as usize;
         for x in (0..width).step_by(BLOCK) {
             let n = BLOCK.min(width - x);
-            warp(p, plane, x, y as i32, n, &mut block);
+            warp(p, road, plane, (x, y as i32), n, &mut block);
             if counted {
                 let before = &counts[y as usize * stride + x..][..n];
                 for (seen, &c) in block.seen[..n].iter_mut().zip(before) {

@@ -1,6 +1,7 @@
 //! `coverage`: counts, for each reference pixel, the frames that cover it. Runs after the last colour plane.
 
 use super::accumulate::Pose;
+use super::warp::{BLOCK, Place, place};
 use super::{Kernel, Read, params};
 use crate::backend::Backend;
 use crate::error::Result;
@@ -67,8 +68,29 @@ impl Kernel for Coverage {
         let stride = p.stride as usize;
         let counts = cast_slice_mut::<u32, u16>(writes[0]);
         for (y, row) in rows.zip(counts.chunks_exact_mut(stride)) {
-            for (x, count) in row[..p.width as usize].iter_mut().enumerate() {
-                let hit = u16::from(p.pose.covered(x as i32, y as i32).is_some());
+            let counts = &mut row[..p.width as usize];
+            for (k, counts) in counts.chunks_mut(BLOCK).enumerate() {
+                count(
+                    &p.pose,
+                    k * BLOCK,
+                    y as i32,
+                    counts,
+                    place(&p.pose, k * BLOCK, y as i32, counts.len()),
+                );
+            }
+        }
+    }
+}
+
+/// Counts the pixels of a piece of row `y` from column `x` on, which lies where `at` says.
+#[inline(always)]
+fn count(pose: &Pose, x: usize, y: i32, counts: &mut [u16], at: Place) {
+    match at {
+        Place::Outside => {}
+        Place::Inside => counts.iter_mut().for_each(|count| *count = count.saturating_add(1)),
+        Place::Edge => {
+            for (k, count) in counts.iter_mut().enumerate() {
+                let hit = u16::from(pose.covered((x + k) as i32, y).is_some());
                 *count = count.saturating_add(hit);
             }
         }

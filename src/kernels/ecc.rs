@@ -6,7 +6,7 @@
 //! Psarakis, IEEE PAMI 30(10), 2008, eq. 13 to 19. The Jacobian of the map is linear in (x, y) inside a patch (exact
 //! for affine maps), hence moments up to x, y for projections and x^2, xy, y^2 for the Hessian.
 
-use super::sample::{AREA, CENTRE, PATCH, Patch, sample};
+use super::sample::{AREA, CENTRE, Line, PATCH, Patch, sample_line};
 use super::template::PatchParams;
 use super::{Access, Kernel, Read, shared};
 use crate::backend::Backend;
@@ -94,59 +94,93 @@ impl Kernel for Ecc {
                 continue;
             }
             let template = &template[k as usize * AREA..][..AREA];
+            let mut columns = Columns::default();
             for (row, t) in template.as_chunks::<PATCH>().0.iter().enumerate() {
                 let y = (row as i32 - CENTRE) as f32;
-                let line = line((gray, p.stride as usize), patch, t, y, &window.map(|w| w * window[row]));
-                add(sums, &line);
+                let line = sample_line(gray, p.stride as usize, patch, y);
+                columns.add(&line, t, (y, window[row]), &window);
             }
+            *sums = columns.sums();
         }
     }
 }
 
-/// The sums of one row of a patch.
-#[inline(always)]
-fn line(
-    (gray, stride): (&[u16], usize),
-    patch: &Patch,
-    template: &[f32; PATCH],
-    y: f32,
-    weights: &[f32; PATCH],
-) -> PatchSums {
-    let mut s = PatchSums::default();
-    // Moments in x alone, y is constant in a row.
-    let mut gg = [[0.0_f32; 3]; 3];
-    let mut vectors = [[[0.0_f32; 2]; 2]; 3];
-    for (i, &t) in template.iter().enumerate() {
-        let x = (i as i32 - CENTRE) as f32;
-        let [value, gx, gy] = sample(gray, stride, patch, x, y);
-        let w = weights[i];
-        for (sum, m) in gg.iter_mut().zip([w, w * x, w * x * x]) {
-            *sum = [sum[0] + gx * gx * m, sum[1] + gx * gy * m, sum[2] + gy * gy * m];
-        }
-        for (vector, f) in vectors.iter_mut().zip([1.0, value, t]) {
-            for (sum, m) in vector.iter_mut().zip([w, w * x]) {
-                *sum = [sum[0] + gx * f * m, sum[1] + gy * f * m];
-            }
-        }
-        for (sum, v) in s.it.iter_mut().zip([value, value * value, t, t * t, value * t]) {
-            *sum += w * v;
-        }
-    }
-    s.count = weights.iter().sum();
-    let times = |v: [f32; 3], m: f32| v.map(|a| a * m);
-    s.gg = [gg[0], gg[1], times(gg[0], y), gg[2], times(gg[1], y), times(gg[0], y * y)];
-    let [g, gi, gt] = vectors.map(|v| [v[0], v[1], v[0].map(|a| a * y)]);
-    (s.g, s.gi, s.gt) = (g, gi, gt);
-    s
+/// Sums down each column of a patch, with the powers of y: those of x follow at the end.
+#[derive(Default)]
+struct Columns {
+    /// `[gx gx, gx gy, gy gy]` times 1, y, y^2.
+    gg: [[[f32; PATCH]; 3]; 3],
+    /// `[gx, gy]` times 1, y; of g, g I, g T.
+    vectors: [[[[f32; PATCH]; 2]; 2]; 3],
+    /// I, I^2, T, T^2, I T.
+    it: [[f32; PATCH]; 5],
+    count: [f32; PATCH],
 }
 
-/// Adds the sums of a row to those of the patch.
-#[inline(always)]
-fn add(sums: &mut PatchSums, line: &PatchSums) {
-    let from: &[f32] = bytemuck::cast_slice(std::slice::from_ref(line));
-    let to: &mut [f32] = bytemuck::cast_slice_mut(std::slice::from_mut(sums));
-    for (t, f) in to.iter_mut().zip(from) {
-        *t += f;
+impl Columns {
+    /// Adds the row at `y`, which weighs `down` times `across`.
+    #[inline(always)]
+    fn add(&mut self, line: &Line, t: &[f32; PATCH], (y, down): (f32, f32), across: &[f32; PATCH]) {
+        for k in 0..PATCH {
+            let (w, value, t) = (across[k] * down, line.value[k], t[k]);
+            let (gx, gy) = (line.gx[k], line.gy[k]);
+            let (wx, wy) = (w * gx, w * gy);
+            for (sum, m) in self.gg.iter_mut().zip([1.0, y, y * y]) {
+                sum[0][k] += wx * gx * m;
+                sum[1][k] += wx * gy * m;
+                sum[2][k] += wy * gy * m;
+            }
+            for (vector, f) in self.vectors.iter_mut().zip([1.0, value, t]) {
+                let (x, y1) = (wx * f, wy * f);
+                vector[0][0][k] += x;
+                vector[0][1][k] += y1;
+                vector[1][0][k] += x * y;
+                vector[1][1][k] += y1 * y;
+            }
+            for (sum, v) in self.it.iter_mut().zip([value, value * value, t, t * t, value * t]) {
+                sum[k] += w * v;
+            }
+            self.count[k] += w;
+        }
+    }
+
+    /// The patch's sums.
+    fn sums(&self) -> PatchSums {
+        /// Of the columns times x to the power of `power`.
+        #[inline(always)]
+        fn along(columns: &[f32; PATCH], power: i32) -> f32 {
+            let mut terms = *columns;
+            for (k, term) in terms.iter_mut().enumerate() {
+                *term *= ((k as i32 - CENTRE) as f32).powi(power);
+            }
+            // In a tree, as a device would.
+            let mut half = PATCH / 2;
+            while half > 0 {
+                for k in 0..half {
+                    terms[k] += terms[k + half];
+                }
+                half /= 2;
+            }
+            terms[0]
+        }
+        let gg = |y: usize, x: i32| self.gg[y].map(|columns| along(&columns, x));
+        let vector = |of: usize| -> [[f32; 2]; 3] {
+            let [plain, by_y] = &self.vectors[of];
+            [
+                plain.map(|columns| along(&columns, 0)),
+                plain.map(|columns| along(&columns, 1)),
+                by_y.map(|columns| along(&columns, 0)),
+            ]
+        };
+        PatchSums {
+            gg: [gg(0, 0), gg(0, 1), gg(1, 0), gg(0, 2), gg(1, 1), gg(2, 0)],
+            pad0: [0.0; 6],
+            g: vector(0),
+            gi: vector(1),
+            gt: vector(2),
+            it: std::array::from_fn(|k| along(&self.it[k], 0)),
+            count: along(&self.count, 0),
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub mod sample;
 pub mod template;
 pub mod tiles;
 mod warp;
+mod whole;
 mod window;
 
 /// How a kernel reads a buffer.

@@ -1,5 +1,6 @@
 //! `present`: the stack as an 8-bit picture.
 
+use super::whole::clamped;
 use super::{Access, Kernel, Read, params, shared};
 use crate::backend::Backend;
 use crate::error::Result;
@@ -197,7 +198,7 @@ fn min(a: f32, b: f32) -> f32 {
 fn byte(p: &PresentParams, s: f32, stretch: Stretch) -> u8 {
     let shown = s * p.scale;
     if p.stretched == Curve::None as u32 {
-        return shown.clamp(0.0, MAX) as u8;
+        return clamped(shown, MAX) as u8;
     }
     stretched(p, shown / MAX, stretch)
 }
@@ -207,7 +208,7 @@ fn byte(p: &PresentParams, s: f32, stretch: Stretch) -> u8 {
 fn stretched(p: &PresentParams, v: f32, stretch: Stretch) -> u8 {
     let x = stretch.apply(v);
     let x = if p.stretched == Curve::Gamma as u32 { gamma(x) } else { x };
-    (x * MAX).clamp(0.0, MAX) as u8
+    clamped(x * MAX, MAX) as u8
 }
 
 /// Makes the 8-bit `picture` of the `stack`'s planes.

@@ -1,6 +1,6 @@
 //! `template`: the pixels of the reference's patches, smoothed and less their background: what ECC matches.
 
-use super::sample::{AREA, CENTRE, PATCH, Patch, sample};
+use super::sample::{AREA, CENTRE, PATCH, Patch, sample_line};
 use super::{Access, Kernel, Read, params};
 use crate::backend::Backend;
 use crate::error::Result;
@@ -81,9 +81,9 @@ impl Kernel for Template {
                 px.fill(0.0);
                 continue;
             }
-            for (i, o) in px.iter_mut().enumerate() {
-                let (dx, dy) = ((i % PATCH) as i32 - CENTRE, (i / PATCH) as i32 - CENTRE);
-                *o = sample(gray, p.stride as usize, patch, dx as f32, dy as f32)[0];
+            for (row, out) in px.as_chunks_mut::<PATCH>().0.iter_mut().enumerate() {
+                let dy = (row as i32 - CENTRE) as f32;
+                *out = sample_line(gray, p.stride as usize, patch, dy).value;
             }
         }
     }
