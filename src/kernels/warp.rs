@@ -13,7 +13,7 @@ mod any;
 use any::pixels;
 
 /// Pixels that are warped together before the rules are applied: their buffers stay in the first-level cache.
-pub(super) const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 1024;
 /// Pixels that are looked at together at the frame's edge, and on the road of any map.
 const RUN: usize = 16;
 /// What a block's parabola may be off the map, px: less than f32 leaves of a position in a large frame.
@@ -167,15 +167,17 @@ pub(super) fn warp<T: Sample>(
     block: &mut Block,
 ) {
     let Road::Rows(forth) = road else { return pixels(p, plane, (x, y), n, block) };
-    if place(&p.pose, x, y, n) == Place::Inside {
-        inner(p, forth, plane, (x, y), &mut block.warped[..n]);
-        block.seen[..n].fill(1.0);
-        return;
-    }
-    for j in (0..n).step_by(RUN) {
-        let m = RUN.min(n - j);
+    let mut j = 0;
+    while j < n {
+        // The longest piece, of all that is left and its halves, that does not lie across the edge.
+        let mut m = n - j;
+        let mut at = place(&p.pose, x + j, y, m);
+        while at == Place::Edge && m > RUN {
+            m = (m / 2).next_multiple_of(RUN);
+            at = place(&p.pose, x + j, y, m);
+        }
         let (warped, seen) = (&mut block.warped[j..j + m], &mut block.seen[j..j + m]);
-        match place(&p.pose, x + j, y, m) {
+        match at {
             Place::Inside => {
                 inner(p, forth, plane, (x + j, y), warped);
                 seen.fill(1.0);
@@ -186,6 +188,7 @@ pub(super) fn warp<T: Sample>(
             }
             Place::Edge => edge(p, plane, (x + j, y), warped, seen),
         }
+        j += m;
     }
 }
 
@@ -246,7 +249,17 @@ impl Parabola {
         if self.at(end - 1).floor() == whole {
             return end;
         }
-        // It does lie between, and is looked for by halves.
+        // It does lie between: where a straight line crosses, nearly always.
+        let here = self.at(j);
+        let slope = self.at(j + 1) - here;
+        let goal = if slope > 0.0 { whole + 1.0 - here } else { whole - here };
+        let guess = j + 1 + (goal / slope).clamp(0.0, (end - j) as f64) as usize;
+        for next in [guess, guess - 1] {
+            if next > j && next < end && self.at(next).floor() != whole && self.at(next - 1).floor() == whole
+            {
+                return next;
+            }
+        }
         let (mut same, mut other) = (j, end - 1);
         while other - same > 1 {
             let middle = same + (other - same) / 2;
@@ -273,61 +286,45 @@ fn inner<T: Sample>(p: &AccumulateParams, forth: i32, plane: &[T], (x, y): (usiz
         let end = turns.iter().copied().filter(|&turn| turn > j).min().unwrap_or(n);
         let next = u.crossing(j, end).min(v.crossing(j, end));
         let (ku, kv) = (u.at(j).floor(), v.at(j).floor());
-        let (fu, fv) = (u.from(j, ku), v.from(j, kv));
+        let fractions = (u.from(j, ku), v.from(j, kv));
         let first = a.base.0 + forth * j as i32 + ku as i32;
         let top = (a.base.1 + kv as i32) as usize * stride;
-        let len = next - j;
+        let (len, levels) = (next - j, (p.unit, p.pedestal));
+        let taps = |from: i32| [top, top + stride].map(|row| &plane[row + from as usize..][..len + 1]);
         let out = &mut warped[j..next];
-        let from = if forth > 0 { first } else { first + 1 - len as i32 } as usize;
-        let (upper, lower) = (&plane[top + from..][..len + 1], &plane[top + stride + from..][..len + 1]);
         if forth > 0 {
-            stretch(upper, lower, (fu, fv), (p.unit, p.pedestal), out);
+            stretch(taps(first), fractions, (0.0, 1.0), levels, out);
         } else {
-            backwards(upper, lower, (fu, fv), (p.unit, p.pedestal), out);
+            // In the order of the taps, then turned round.
+            let last = len as i32 - 1;
+            stretch(taps(first - last), fractions, (last as f32, -1.0), levels, out);
+            out.reverse();
         }
         j = next;
     }
 }
 
-/// Pixels with one offset: their taps are two pieces of two rows.
+/// Pixels with one offset: their taps are two pieces of two rows. The pixel of tap t is `start` + t `step`.
 #[inline(always)]
 fn stretch<T: Sample>(
-    upper: &[T],
-    lower: &[T],
+    [upper, lower]: [&[T]; 2],
     (fu, fv): ([f32; 3], [f32; 3]),
+    (start, step): (f32, f32),
     (unit, pedestal): (f32, f32),
     out: &mut [f32],
 ) {
     let n = out.len();
     let (a, b, c, d) = (&upper[..n], &upper[1..][..n], &lower[..n], &lower[1..][..n]);
-    for k in 0..n {
-        let value = lerp([a[k], b[k], c[k], d[k]].map(Sample::value), fraction(fu, k), fraction(fv, k));
-        out[k] = value * unit + pedestal;
-    }
-}
-
-/// The same where the taps of each pixel lie one before those of the last.
-#[inline(always)]
-fn backwards<T: Sample>(
-    upper: &[T],
-    lower: &[T],
-    (fu, fv): ([f32; 3], [f32; 3]),
-    (unit, pedestal): (f32, f32),
-    out: &mut [f32],
-) {
-    let n = out.len();
-    let (a, b, c, d) = (&upper[..n], &upper[1..][..n], &lower[..n], &lower[1..][..n]);
-    for k in 0..n {
-        let t = n - 1 - k;
+    for t in 0..n {
+        let k = start + step * t as i32 as f32;
         let value = lerp([a[t], b[t], c[t], d[t]].map(Sample::value), fraction(fu, k), fraction(fv, k));
-        out[k] = value * unit + pedestal;
+        out[t] = value * unit + pedestal;
     }
 }
 
 /// A fraction at pixel `k` of a stretch.
 #[inline(always)]
-fn fraction([c0, c1, c2]: [f32; 3], k: usize) -> f32 {
-    let k = k as i32 as f32;
+fn fraction([c0, c1, c2]: [f32; 3], k: f32) -> f32 {
     c0 + k * (c1 + k * c2)
 }
 

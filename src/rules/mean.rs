@@ -14,6 +14,8 @@ impl Rule for Mean {
     #[inline(always)]
     fn update(s: f32, i: f32, seen: f32, step: &Step) -> f32 {
         let _ = step;
-        if seen > 0.0 { s + (i - s) / seen } else { s }
+        // A step of 0 rather than none: a choice of values, not of whether to store, is what vector units do well.
+        let (step, seen) = if seen > 0.0 { (i - s, seen) } else { (0.0, 1.0) };
+        s + step / seen
     }
 }
