@@ -241,7 +241,8 @@ fn bands<T: Sample>(p: &AccumulateParams, rows: Range<u32>, reads: &[&[u32]], wr
             if counted {
                 let before = &counts[y as usize * stride + x..][..n];
                 for (seen, &c) in block.seen[..n].iter_mut().zip(before) {
-                    *seen = if *seen > 0.0 { *seen + f32::from(c) } else { 0.0 };
+                    // It is 1 or 0.
+                    *seen *= *seen + f32::from(c);
                 }
             }
             for (method, state) in methods.iter().zip(writes.iter_mut()) {

@@ -1,7 +1,7 @@
 //! `coverage`: counts, for each reference pixel, the frames that cover it. Runs after the last colour plane.
 
 use super::accumulate::Pose;
-use super::warp::{BLOCK, Place, place};
+use super::warp::{Place, piece};
 use super::{Kernel, Read, params};
 use crate::backend::Backend;
 use crate::error::Result;
@@ -69,22 +69,19 @@ impl Kernel for Coverage {
         let counts = cast_slice_mut::<u32, u16>(writes[0]);
         for (y, row) in rows.zip(counts.chunks_exact_mut(stride)) {
             let counts = &mut row[..p.width as usize];
-            for (k, counts) in counts.chunks_mut(BLOCK).enumerate() {
-                count(
-                    &p.pose,
-                    k * BLOCK,
-                    y as i32,
-                    counts,
-                    place(&p.pose, k * BLOCK, y as i32, counts.len()),
-                );
+            let mut x = 0;
+            while x < counts.len() {
+                let (n, place) = piece(&p.pose, (x, y as i32), counts.len() - x);
+                count(&p.pose, (x, y as i32), &mut counts[x..x + n], place);
+                x += n;
             }
         }
     }
 }
 
-/// Counts the pixels of a piece of row `y` from column `x` on, which lies where `at` says.
+/// Counts the pixels from (`x`, `y`) on, which lie where `at` says.
 #[inline(always)]
-fn count(pose: &Pose, x: usize, y: i32, counts: &mut [u16], at: Place) {
+fn count(pose: &Pose, (x, y): (usize, i32), counts: &mut [u16], at: Place) {
     match at {
         Place::Outside => {}
         Place::Inside => counts.iter_mut().for_each(|count| *count = count.saturating_add(1)),

@@ -140,7 +140,7 @@ impl Point {
 
 /// Where the `n` pixels from (`x`, `y`) on lie. A line maps to a line: with both ends inside, so is all between them.
 #[inline(always)]
-pub(super) fn place(pose: &Pose, x: usize, y: i32, n: usize) -> Place {
+fn place(pose: &Pose, x: usize, y: i32, n: usize) -> Place {
     let ends = (Point::clear(pose, x as i32, y), Point::clear(pose, (x + n - 1) as i32, y));
     let (Some(first), Some(last)) = ends else { return Place::Edge };
     let ((u0, v0), (u1, v1)) = (first.at(), last.at());
@@ -156,6 +156,19 @@ pub(super) fn place(pose: &Pose, x: usize, y: i32, n: usize) -> Place {
     }
 }
 
+/// The first piece of the `n` pixels from (`x`, `y`) on: the longest, of all of them and their halves, that does not lie
+/// across the frame's edge; or a short one that does.
+#[inline(always)]
+pub(super) fn piece(pose: &Pose, (x, y): (usize, i32), n: usize) -> (usize, Place) {
+    let mut m = n;
+    let mut at = place(pose, x, y, m);
+    while at == Place::Edge && m > RUN {
+        m = (m / 2).next_multiple_of(RUN);
+        at = place(pose, x, y, m);
+    }
+    (m, at)
+}
+
 /// Fills `block` for `n` pixels of row `y` from column `x`: warped samples in levels, and `seen`.
 #[inline(always)]
 pub(super) fn warp<T: Sample>(
@@ -169,13 +182,7 @@ pub(super) fn warp<T: Sample>(
     let Road::Rows(forth) = road else { return pixels(p, plane, (x, y), n, block) };
     let mut j = 0;
     while j < n {
-        // The longest piece, of all that is left and its halves, that does not lie across the edge.
-        let mut m = n - j;
-        let mut at = place(&p.pose, x + j, y, m);
-        while at == Place::Edge && m > RUN {
-            m = (m / 2).next_multiple_of(RUN);
-            at = place(&p.pose, x + j, y, m);
-        }
+        let (m, at) = piece(&p.pose, (x + j, y), n - j);
         let (warped, seen) = (&mut block.warped[j..j + m], &mut block.seen[j..j + m]);
         match at {
             Place::Inside => {
