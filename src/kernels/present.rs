@@ -161,26 +161,54 @@ impl Kernel for Present {
         let (w, stride, channels) = (p.width as usize, p.stride as usize, p.channels as usize);
         let planes: [&[f32]; 3] = std::array::from_fn(|c| cast_slice(reads[c.min(channels - 1)]));
         let picture = cast_slice_mut::<u32, u8>(writes[0]);
+        let mut bytes = [[0_u8; PIECE]; 3];
         for (y, row) in rows.zip(picture.chunks_exact_mut(stride * channels)) {
-            let from = y as usize * stride;
-            if p.coloured != 0 && channels == 3 {
-                let lines = planes.map(|plane| &plane[from..from + w]);
-                for (x, out) in row.as_chunks_mut::<3>().0[..w].iter_mut().enumerate() {
-                    // What is clipped in the sensor is white.
-                    let v = lines.map(|line| min(line[x] * p.scale / MAX, 1.0));
-                    for (c, o) in out.iter_mut().enumerate() {
-                        let m = &p.matrix[3 * c..][..3];
-                        *o = stretched(p, m[0] * v[0] + m[1] * v[1] + m[2] * v[2], p.stretch[c]);
+            for x in (0..w).step_by(PIECE) {
+                let n = PIECE.min(w - x);
+                let from = y as usize * stride + x;
+                let lines = [0, 1, 2].map(|c| &planes[c][from..from + n]);
+                let out = &mut row[x * channels..][..n * channels];
+                if p.coloured != 0 && channels == 3 {
+                    mix(p, lines, &mut bytes);
+                } else {
+                    for c in 0..channels {
+                        for (out, &s) in bytes[c].iter_mut().zip(lines[c]) {
+                            *out = byte(p, s, p.stretch[c]);
+                        }
                     }
                 }
-                continue;
-            }
-            for c in 0..channels {
-                let line = &planes[c][from..from + w];
-                for (&s, out) in line.iter().zip(row[c..].iter_mut().step_by(channels)) {
-                    *out = byte(p, s, p.stretch[c]);
+                let [r, g, b] = &bytes;
+                if channels == 3 {
+                    for (k, out) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+                        *out = [r[k], g[k], b[k]];
+                    }
+                } else {
+                    out.copy_from_slice(&r[..n]);
                 }
             }
+        }
+    }
+}
+
+/// Pixels of a row that are made together, a channel at a time: vectors do not like interleaved ones.
+const PIECE: usize = 512;
+
+/// The bytes of a piece whose colours are the sensor's.
+#[inline(always)]
+fn mix(p: &PresentParams, lines: [&[f32]; 3], bytes: &mut [[u8; PIECE]; 3]) {
+    let n = lines[0].len();
+    let mut v = [[0.0_f32; PIECE]; 3];
+    for (v, line) in v.iter_mut().zip(lines) {
+        for (v, &s) in v.iter_mut().zip(line) {
+            // What is clipped in the sensor is white.
+            *v = min(s * p.scale / MAX, 1.0);
+        }
+    }
+    let [r, g, b] = &v;
+    for (c, out) in bytes.iter_mut().enumerate() {
+        let [m0, m1, m2] = [0, 1, 2].map(|k| p.matrix[3 * c + k]);
+        for k in 0..n {
+            out[k] = stretched(p, m0 * r[k] + m1 * g[k] + m2 * b[k], p.stretch[c]);
         }
     }
 }

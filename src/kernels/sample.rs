@@ -116,6 +116,19 @@ pub(super) struct Line {
 /// Pixels of a row of the plane that a row of a patch takes where it lies along it.
 const TAPS: usize = PATCH + 3;
 
+/// What `of` says of the fractions `f`: of tap m of pixel k at [m][k].
+#[inline(always)]
+fn taps(of: impl Fn(f32) -> [f32; 4], f: &[f32; PATCH]) -> [[f32; PATCH]; 4] {
+    let mut all = [[0.0_f32; PATCH]; 4];
+    for k in 0..PATCH {
+        let w = of(f[k]);
+        for m in 0..4 {
+            all[m][k] = w[m];
+        }
+    }
+    all
+}
+
 /// [`sample`] of the pixels of row `dy` px from the centre of `patch`. The pixels of most rows fall into consecutive pixels
 /// of the plane, forwards or (behind a flip) backwards: they are computed together.
 #[inline(always)]
@@ -145,17 +158,6 @@ pub(super) fn sample_line(gray: &[u16], stride: usize, patch: &Patch, dy: f32) -
     }
     let first = patch.u + kx[0].min(kx[PATCH - 1]) as i32 - 1;
     let from = (patch.v + ky[0] as i32 - 1) as usize * stride + first as usize;
-    // The weight of tap m of pixel k, at [m][k].
-    let taps = |of: fn(f32) -> [f32; 4], f: &[f32; PATCH]| {
-        let mut all = [[0.0_f32; PATCH]; 4];
-        for k in 0..PATCH {
-            let w = of(f[k]);
-            for m in 0..4 {
-                all[m][k] = w[m];
-            }
-        }
-        all
-    };
     let (wx, sx) = (taps(weights, &fx), taps(slopes, &fx));
     let (wy, sy) = (taps(weights, &fy), taps(slopes, &fy));
     for j in 0..4 {
