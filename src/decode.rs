@@ -192,7 +192,20 @@ impl Drop for Decoder {
     }
 }
 
+/// Steps of the Unix scheduler by which decoding gives way: a tenth of the processor where both want it.
+#[cfg(target_os = "linux")]
+const GIVE_WAY: i32 = 10;
+
+/// Makes this thread give way to the pixel path: frames that are decoded ahead can wait, and what computes on all cores at
+/// once is as slow as the slowest of them.
+fn give_way() {
+    // Linux has a priority for each thread. Where it cannot be changed, all goes on as it was.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(GIVE_WAY);
+}
+
 fn work(common: &Common) {
+    give_way();
     loop {
         let (k, buffer) = {
             let mut state = common.lock();
