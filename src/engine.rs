@@ -249,6 +249,8 @@ impl<B: Backend> Engine<B> {
             }
         }
         self.accumulate(&pose.homography, &tones)?;
+        // The device works while the host waits for the next frame and copies it.
+        self.backend.submit()?;
         Ok(tones)
     }
 

@@ -122,6 +122,7 @@
 pub mod align;
 pub mod backend;
 pub mod build_master;
+pub mod cache_dir;
 pub mod calibration;
 pub mod checkpoint;
 pub mod cli;
