@@ -188,6 +188,12 @@ impl<B: Backend> Engine<B> {
         self.backend
     }
 
+    /// The backend, for what it says of itself.
+    #[must_use]
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
     /// Frames in the stack.
     #[must_use]
     pub fn stacked(&self) -> u32 {

@@ -40,12 +40,7 @@ impl Work for Plan {
 /// # Errors
 /// [`Error::Backend`] where it cannot be had; as [`Work::on`].
 pub fn start(config: &Config, work: &impl Work, signals: &Signals) -> Result<()> {
-    match open_keeping(
-        config.backend,
-        config.adapter.as_deref(),
-        config.timings,
-        cache_dir().as_deref(),
-    )? {
+    match open_keeping(config.backend, config.adapter.as_deref(), config.timings, cache_dir().as_deref())? {
         Opened::Cpu(why) => work.on(Cpu::default(), &why, signals),
         Opened::Gpu(gpu, why) => carry_on(config, work, (*gpu, &why), signals),
     }

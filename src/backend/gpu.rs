@@ -105,8 +105,10 @@ impl Gpu {
         let stamped = options.timings && adapter.features().contains(Features::TIMESTAMP_QUERY);
         let mut features = Features::empty();
         features.set(Features::TIMESTAMP_QUERY, stamped);
-        features
-            .set(Features::PIPELINE_CACHE, options.keep && adapter.features().contains(Features::PIPELINE_CACHE));
+        features.set(
+            Features::PIPELINE_CACHE,
+            options.keep && adapter.features().contains(Features::PIPELINE_CACHE),
+        );
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("livestack"),
             required_features: features,

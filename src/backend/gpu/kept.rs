@@ -24,6 +24,8 @@ pub(super) struct Kept {
     key: String,
     /// Whether the driver was given what an earlier start left.
     found: bool,
+    /// CRC of what the file holds.
+    holds: u32,
     /// Kernels compiled when the file was last written, and at the last frame.
     written: usize,
     before: usize,
@@ -42,7 +44,8 @@ impl Kept {
         let bytes = read(&file).unwrap_or_default();
         let data = unpack(&bytes, &key);
         let cache = create(device, data)?;
-        Some(Kept { cache, file, key, found: data.is_some(), written: made, before: made })
+        let (found, holds) = (data.is_some(), crc32fast::hash(&bytes));
+        Some(Kept { cache, file, key, found, holds, written: made, before: made })
     }
 
     /// The cache to compile with.
@@ -63,15 +66,18 @@ impl Kept {
         self.before = made;
     }
 
-    /// Writes the file if there are new kernels since it was last written.
+    /// Writes the file if there are kernels that it does not hold.
     pub(super) fn save(&mut self, made: usize) {
         if made == self.written {
             return;
         }
         // A folder that cannot be written to is not asked again for the same kernels.
         self.written = made;
-        if let Some(data) = self.cache.get_data() {
-            let _ = write(&self.file, &pack(&data, &self.key));
+        let Some(data) = self.cache.get_data() else { return };
+        let bytes = pack(&data, &self.key);
+        let holds = crc32fast::hash(&bytes);
+        if holds != self.holds && write(&self.file, &bytes).is_ok() {
+            self.holds = holds;
         }
     }
 }

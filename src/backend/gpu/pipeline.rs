@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use crate::kernels::{Kernel, layout};
 use std::collections::HashMap;
 use wgpu::{
-    BindGroupLayout, BindGroupLayoutEntry, BindingType, BufferBindingType, ComputePipeline, Device, PipelineCache,
+    BindGroupLayout, BindGroupLayoutEntry, BindingType, BufferBindingType, ComputePipeline, Device,
+    PipelineCache,
 };
 
 /// Choices that a kernel may have.
