@@ -6,10 +6,11 @@
 
 use super::memory::{Fault, create, one_line};
 use crate::error::{Error, Result};
+use rayon::prelude::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
-use wgpu::{Buffer, BufferUsages, CommandEncoder, Device, MapMode, PollType, SubmissionIndex};
+use wgpu::{Buffer, BufferUsages, CommandEncoder, Device, MapMode, PollType, SubmissionIndex, WriteOnly};
 
 /// Sizes of the kept buffers are multiples of this, bytes, so that they rarely grow.
 const GRAIN: u64 = 1 << 20;
@@ -19,6 +20,8 @@ pub(super) const PIECE: usize = 64 << 20;
 /// Staging buffers for uploads. With two, the host copies a frame while the device still copies the one before; a third
 /// would let it run further ahead of a device that is the slower side anyway.
 pub(super) const RING: usize = 2;
+/// What one core copies at a time, bytes: many to share out, each long against the cost of sharing.
+const PART: usize = 1 << 20;
 /// A device that has not answered for this long is given up: many times any work of ours.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -136,7 +139,7 @@ impl Ring {
         let Some(slot) = self.slots.last_mut() else { return Ok(()) };
         let bytes: &[u8] = bytemuck::cast_slice(words);
         let mut view = slot.buffer.get_mapped_range_mut(..bytes.len() as u64).map_err(gone)?;
-        view.copy_from_slice(bytes);
+        spread(view.slice(..), bytes);
         drop(view);
         slot.buffer.unmap();
         slot.state.store(FILLED, Ordering::Release);
@@ -196,6 +199,17 @@ impl Down {
         slot.buffer.unmap();
         fault.check()
     }
+}
+
+/// Copies `from` with all cores: one alone does not reach the memory's bandwidth, and the device has nothing else to do
+/// meanwhile than to end the frame before.
+fn spread(to: WriteOnly<'_, [u8]>, from: &[u8]) {
+    let (parts, mut rest) = to.into_chunks::<PART>();
+    let (whole, last) = from.as_chunks::<PART>();
+    // Of the views only those of one part may go to another thread.
+    let parts: Vec<_> = parts.into_iter().zip(whole).collect();
+    parts.into_par_iter().for_each(|(to, from)| WriteOnly::<[u8]>::from(to).copy_from_slice(from));
+    rest.copy_from_slice(last);
 }
 
 fn gone(e: wgpu::MapRangeError) -> Error {
