@@ -188,6 +188,12 @@ impl<B: Backend> Engine<B> {
         self.backend
     }
 
+    /// The backend, for what it says of itself.
+    #[must_use]
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
     /// Frames in the stack.
     #[must_use]
     pub fn stacked(&self) -> u32 {
@@ -249,6 +255,8 @@ impl<B: Backend> Engine<B> {
             }
         }
         self.accumulate(&pose.homography, &tones)?;
+        // The device works while the host waits for the next frame and copies it.
+        self.backend.submit()?;
         Ok(tones)
     }
 

@@ -25,7 +25,7 @@
 //! | [`watch`] | a hot folder: which files in it are complete, and which were overwritten |
 //! | [`build_master`] | the `master` command |
 //! | [`page`], [`service`], [`legacy`] | the page that the room sees; systemd's notify protocol; the original script's command line |
-//! | [`memory`], [`timing`] | how much may be used; one span per kernel and host stage |
+//! | [`memory`], [`timing`], [`mod@cache_dir`] | how much may be used; one span per kernel and host stage; where caches lie |
 //!
 //! # Data flow
 //!
@@ -94,6 +94,17 @@
 //!   forgotten; host values go through serde, planes as they lie on the device. See [`checkpoint`].
 //! - **What is decided again is read again**: a replaced reference or a new target goes back to the files, not to frames
 //!   kept in memory.
+//! - **A frame asks the device for as little as the host's decisions allow**, and that is counted
+//!   ([`backend::gpu::Counts`], bounds in `tests/gpu_frames.rs`). One submission goes from the upload to the read-back of
+//!   the tile table, one each for the passes over the stars and the iterations of ECC, one for the stack, at once, so that
+//!   the device works while the host waits for the next frame and copies it into mapped memory: 9 submissions and 8 waits
+//!   for a tracked frame (3 iterations; one of each less once the template has settled), 1 and none for a frame with a
+//!   given pose.
+//! - **ECC is solved on the host on every backend.** Several iterations a submission would need the solve, the background
+//!   mesh and the patches' geometry on the device, in f32, to save one round trip of three: the host must see the sums
+//!   where it judges the patches, and in the end. Trips are short beside decoding; poses stay the same f64 arithmetic.
+//! - **Compiled kernels are kept on disk** where the driver hands them out; what is found there is checked before a driver
+//!   sees it. See [`mod@cache_dir`].
 //! - **The pose of the warp is split** into an integer map and a small remainder, for the same reason. See
 //!   [`kernels::accumulate::Pose`].
 //! - **Rules that differ only in how they are shown share their state** (`addmax2` shows `addmax` divided by its maximum):
@@ -122,6 +133,7 @@
 pub mod align;
 pub mod backend;
 pub mod build_master;
+pub mod cache_dir;
 pub mod calibration;
 pub mod checkpoint;
 pub mod cli;

@@ -1,7 +1,8 @@
 //! Work that runs on whichever backend is chosen.
 
 use crate::backend::cpu::Cpu;
-use crate::backend::{Backend, Choice, Opened, open};
+use crate::backend::{Backend, Choice, Opened, open_keeping};
+use crate::cache_dir::cache_dir;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::session::{self, Plan};
@@ -39,7 +40,7 @@ impl Work for Plan {
 /// # Errors
 /// [`Error::Backend`] where it cannot be had; as [`Work::on`].
 pub fn start(config: &Config, work: &impl Work, signals: &Signals) -> Result<()> {
-    match open(config.backend, config.adapter.as_deref(), config.timings)? {
+    match open_keeping(config.backend, config.adapter.as_deref(), config.timings, cache_dir().as_deref())? {
         Opened::Cpu(why) => work.on(Cpu::default(), &why, signals),
         Opened::Gpu(gpu, why) => carry_on(config, work, (*gpu, &why), signals),
     }

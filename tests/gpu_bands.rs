@@ -109,7 +109,7 @@ fn a_night_of_frames_over_the_binding_limit_equals_the_cpus() {
     let bounds = Bounds { binding_bytes: 5 * plane / 2, dispatch_pixels: 1 << 30 };
     assert!(2 * plane <= bounds.binding_bytes && bounds.binding_bytes < 4 * plane);
     let Some((gpu, _)) =
-        device::open("binding limit of a night", Options { bounds: Some(bounds), timings: false })
+        device::open("binding limit of a night", Options { bounds: Some(bounds), ..Options::default() })
     else {
         return;
     };
@@ -119,7 +119,7 @@ fn a_night_of_frames_over_the_binding_limit_equals_the_cpus() {
 #[test]
 fn a_night_of_mosaics_in_many_bands_equals_the_cpus() {
     let bounds = Bounds { binding_bytes: 128 << 20, dispatch_pixels: 10_000 };
-    let options = Options { bounds: Some(bounds), timings: false };
+    let options = Options { bounds: Some(bounds), ..Options::default() };
     for method in [demosaic::Method::Mhc, demosaic::Method::Superpixel] {
         let wishes = Wishes { demosaic: method, ..Wishes::USUAL };
         let Some((gpu, _)) = device::open("bands of a mosaic", options) else { return };
@@ -207,7 +207,7 @@ fn long<K: Probe>(gpu: &mut Gpu, unit: u32) {
 fn more_rows_than_workgroups_of_a_dispatch() {
     // As much work as one likes, so that nothing else cuts.
     let bounds = Bounds { binding_bytes: 128 << 20, dispatch_pixels: 1 << 30 };
-    let options = Options { bounds: Some(bounds), timings: false };
+    let options = Options { bounds: Some(bounds), ..Options::default() };
     let Some((mut gpu, unit)) = device::open("long frames", options) else { return };
     let before = gpu.dispatches();
     long::<Calibrate>(&mut gpu, unit);

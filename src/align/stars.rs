@@ -87,14 +87,14 @@ struct Guess {
 }
 
 impl<B: Backend> Gauge<B> {
-    /// Room for [`MOST`] places.
+    /// Room for [`MOST`] places and the blank ones.
     ///
     /// # Errors
     /// Where the device has not that much memory.
     pub fn new(backend: &mut B) -> Result<Self> {
         Ok(Gauge {
-            places: backend.alloc("places", MOST * PLACE)?,
-            moments: backend.alloc("moments", MOST * RECORD)?,
+            places: backend.alloc("places", (MOST + BLANKS.0 * BLANKS.1) * PLACE)?,
+            moments: backend.alloc("moments", (MOST + BLANKS.0 * BLANKS.1) * RECORD)?,
         })
     }
 
@@ -144,40 +144,24 @@ impl<B: Backend> Gauge<B> {
             .map(|s| Guess { x: f64::from(s.x), y: f64::from(s.y), weight: FIRST_SIGMA * FIRST_SIGMA })
             .collect();
         let mut stars = vec![None; candidates.len()];
-        let grain = self.grain(backend, gray, size, sky)?;
-        for _ in 0..PASSES {
-            let places: Vec<Place> = guesses.iter().map(|g| g.place(sky)).collect();
-            let moments = self.sums(backend, gray, size, &places)?;
+        // The blank places go with the first pass: a round trip less.
+        let blanks = blanks(size, sky);
+        let mut grain = 1.0;
+        for pass in 0..PASSES {
+            let mut places: Vec<Place> = guesses.iter().map(|g| g.place(sky)).collect();
+            if pass == 0 {
+                places.extend(&blanks);
+            }
+            let mut moments = self.sums(backend, gray, size, &places)?;
+            if pass == 0 {
+                grain = graininess(&moments.split_off(guesses.len()), sky);
+            }
             for (((guess, star), m), spot) in guesses.iter_mut().zip(&mut stars).zip(&moments).zip(candidates)
             {
                 *star = guess.improve(m, spot, grain);
             }
         }
         Ok(stars)
-    }
-
-    /// How much noisier a weighted sum is than independent pixels would make it: a camera's own JPEG has smoothed, so
-    /// that noise comes in blobs that look like stars. Measured at places that are mostly empty.
-    fn grain(
-        &mut self,
-        backend: &mut B,
-        gray: &B::Buffer,
-        (width, height): (usize, usize),
-        sky: &Background,
-    ) -> Result<f64> {
-        let weight = FIRST_SIGMA * FIRST_SIGMA;
-        let (nx, ny) = BLANKS;
-        let at = |k: usize, n: usize, size: usize| (k as f64 + 0.5) / n as f64 * size as f64;
-        let blank = |k: usize| Guess { x: at(k % nx, nx, width), y: at(k / nx, ny, height), weight };
-        let places: Vec<Place> = (0..nx * ny).map(|k| blank(k).place(sky)).collect();
-        let moments = self.sums(backend, gray, (width, height), &places)?;
-        let mut fluxes: Vec<f32> = moments.iter().map(|m| m.flux).collect();
-        let middle = super::background::median(&mut fluxes);
-        let mut off: Vec<f32> = fluxes.iter().map(|f| (f - middle).abs()).collect();
-        let deviation = f64::from(super::background::median(&mut off)) / MAD;
-        // The squares of a Gaussian weight sum to pi times its variance.
-        let expected = sky.noise * (std::f64::consts::PI * weight).sqrt();
-        Ok(if expected > 0.0 { (deviation / expected).max(1.0) } else { 1.0 })
     }
 
     /// Fluxes at `places` (px) with a weight of `fwhm` (px) that stays where it is: the same stars in two frames.
@@ -210,6 +194,27 @@ pub struct Flux {
     pub flux: f64,
     /// Whether a pixel of the window is clipped.
     pub saturated: bool,
+}
+
+/// Places of a grid over a frame of `width` x `height`: mostly empty.
+fn blanks((width, height): (usize, usize), sky: &Background) -> Vec<Place> {
+    let (nx, ny) = BLANKS;
+    let at = |k: usize, n: usize, size: usize| (k as f64 + 0.5) / n as f64 * size as f64;
+    let weight = FIRST_SIGMA * FIRST_SIGMA;
+    let blank = |k: usize| Guess { x: at(k % nx, nx, width), y: at(k / nx, ny, height), weight };
+    (0..nx * ny).map(|k| blank(k).place(sky)).collect()
+}
+
+/// How much noisier a weighted sum is than independent pixels would make it, from the `moments` of the blank places: a
+/// camera's own JPEG has smoothed, so that noise comes in blobs that look like stars.
+fn graininess(moments: &[Moments], sky: &Background) -> f64 {
+    let mut fluxes: Vec<f32> = moments.iter().map(|m| m.flux).collect();
+    let middle = super::background::median(&mut fluxes);
+    let mut off: Vec<f32> = fluxes.iter().map(|f| (f - middle).abs()).collect();
+    let deviation = f64::from(super::background::median(&mut off)) / MAD;
+    // The squares of a Gaussian weight sum to pi times its variance.
+    let expected = sky.noise * (std::f64::consts::PI * FIRST_SIGMA * FIRST_SIGMA).sqrt();
+    if expected > 0.0 { (deviation / expected).max(1.0) } else { 1.0 }
 }
 
 impl Guess {

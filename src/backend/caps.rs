@@ -1,7 +1,12 @@
 //! What is asked of an adapter: the limits of a Raspberry Pi, whatever the adapter offers, so that a desktop cannot
 //! hide what would fail on the smallest device.
 
+use super::bands::{Bounds, DISPATCH_PIXELS};
 use wgpu::{Adapter, DeviceType, Limits};
+
+/// Pixels' worth of work in a dispatch of a discrete GPU: a 61 Mpix plane whole. The slowest that have a Vulkan driver
+/// (about 300 * 10^9 instructions a second) take 70 ms for it at 300 instructions a pixel; Windows resets after 2 s.
+pub const DISCRETE_PIXELS: u64 = 64 << 20;
 
 /// Graphics interfaces that are used: no OpenGL, one more family of drivers to distrust.
 pub const BACKENDS: wgpu::Backends =
@@ -26,6 +31,14 @@ pub fn pi_limits() -> Limits {
         max_color_attachments: 4,
         ..Limits::defaults()
     }
+}
+
+/// The bounds of a band on a device of `kind` with `limits`: memory as on the smallest device everywhere, longer dispatches
+/// where the device is quick for certain. Integrated GPUs are not: a Raspberry Pi's is one.
+#[must_use]
+pub fn bounds(kind: DeviceType, limits: &Limits) -> Bounds {
+    let dispatch_pixels = if kind == DeviceType::DiscreteGpu { DISCRETE_PIXELS } else { DISPATCH_PIXELS };
+    Bounds { binding_bytes: limits.max_storage_buffer_binding_size, dispatch_pixels }
 }
 
 /// What `offered` lacks of [`pi_limits`], the first of it: `name: needed, offered`.
@@ -84,6 +97,16 @@ mod tests {
         let alignment = super::super::bands::ALIGNMENT;
         assert_eq!(u64::from(limits.min_storage_buffer_offset_alignment), alignment);
         assert_eq!(u64::from(limits.min_uniform_buffer_offset_alignment), alignment);
+    }
+
+    #[test]
+    fn only_a_discrete_gpu_is_given_long_dispatches() {
+        use DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, Other, VirtualGpu};
+        let small = Bounds { binding_bytes: 128 << 20, dispatch_pixels: DISPATCH_PIXELS };
+        for kind in [IntegratedGpu, VirtualGpu, Other, Cpu] {
+            assert_eq!(bounds(kind, &pi_limits()), small, "{kind:?}");
+        }
+        assert_eq!(bounds(DiscreteGpu, &pi_limits()), Bounds { dispatch_pixels: DISCRETE_PIXELS, ..small });
     }
 
     #[test]

@@ -2,31 +2,37 @@
 //! them to run.
 
 use super::Backend;
-use super::bands::{self, Bounds, DISPATCH_PIXELS};
+use super::bands::{self, Bounds};
 use super::caps;
 use crate::error::{Error, Result};
-use crate::kernels::{Access, Kernel};
+use crate::kernels::Kernel;
 use crate::timing::Timings;
-use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-use wgpu::{Adapter, Buffer, BufferUsages, CommandEncoder, Device, Features, Queue};
+use wgpu::{Adapter, Buffer, BufferUsages, CommandEncoder, Device, Features, Queue, SubmissionIndex};
 
+mod counts;
+mod kept;
 mod memory;
+mod pass;
 mod pipeline;
 mod stamps;
 mod transfer;
 
+pub use counts::Counts;
+use kept::Kept;
 use memory::{Fault, create, one_line};
-use pipeline::Pipeline;
+use pass::{Gone, Groups, Planned};
+use pipeline::Pipelines;
 use stamps::Stamps;
-use transfer::Staging;
+use transfer::{Down, Free, Ring};
 
 /// Parameters stand this far apart in the ring, bytes.
 const SLOT: usize = bands::ALIGNMENT as usize;
 /// Dispatches of one submission.
 const SLOTS: usize = 256;
-/// Uploads from this size on, bytes, go through a kept staging buffer; smaller ones are left to the queue.
+/// Uploads from this size on, bytes, go through kept staging buffers; smaller ones are left to the queue.
 const STAGED: usize = 4 << 20;
 /// Bytes of the buffers that stand in for those a call does not use.
 const DUMMY: u64 = 256;
@@ -38,14 +44,15 @@ const BINDINGS: usize = 8;
 pub struct GpuBuffer {
     buffer: Buffer,
     label: &'static str,
+    /// Its number among the device's, from 1 on.
+    id: u64,
+    gone: Gone,
 }
 
-/// Bytes of a buffer that is bound band by band.
-#[derive(Clone, Copy, Debug)]
-struct Streamed {
-    row: u64,
-    /// Of all rows: the last may be cut.
-    all: u64,
+impl Drop for GpuBuffer {
+    fn drop(&mut self) {
+        self.gone.note(self.id);
+    }
 }
 
 /// How a device is opened.
@@ -53,8 +60,12 @@ struct Streamed {
 pub struct Options {
     /// Measure each dispatch on the device: serialises the queue.
     pub timings: bool,
-    /// Bounds of a band that are tighter than the device's, so that small frames take the road of large ones.
+    /// Bounds of a band other than the device's own, so that small frames take the road of large ones.
     pub bounds: Option<Bounds>,
+    /// Ask for what [`Gpu::keep`] needs, where the adapter offers it.
+    pub keep: bool,
+    /// Staging buffers for uploads at most, fewer than usual: what a board without memory for more is left with.
+    pub staging: Option<usize>,
 }
 
 /// The GPU backend.
@@ -65,19 +76,23 @@ pub struct Gpu {
     info: wgpu::AdapterInfo,
     bounds: Bounds,
     fault: Fault,
-    pipelines: HashMap<pipeline::Key, Pipeline>,
+    pipelines: Pipelines,
+    kept: Option<Kept>,
+    groups: Groups,
+    planned: Vec<Planned>,
+    buffers: u64,
     encoder: Option<CommandEncoder>,
     /// Parameters of the dispatches in `encoder`, one slot each.
     params: Vec<u8>,
     ring: Buffer,
     zeros: Buffer,
     spares: Vec<Buffer>,
-    up: Staging,
-    down: Staging,
+    up: Ring,
+    down: Down,
     stamps: Option<Stamps>,
     /// Wait for each kernel and take the host's time: where times are asked for and the device has no timestamps.
     stepwise: bool,
-    dispatches: u64,
+    counts: Counts,
     timings: Timings,
 }
 
@@ -88,9 +103,15 @@ impl Gpu {
     /// [`Error::Gpu`] where the driver refuses.
     pub fn open(adapter: &Adapter, options: Options) -> Result<Gpu> {
         let stamped = options.timings && adapter.features().contains(Features::TIMESTAMP_QUERY);
+        let mut features = Features::empty();
+        features.set(Features::TIMESTAMP_QUERY, stamped);
+        features.set(
+            Features::PIPELINE_CACHE,
+            options.keep && adapter.features().contains(Features::PIPELINE_CACHE),
+        );
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("livestack"),
-            required_features: if stamped { Features::TIMESTAMP_QUERY } else { Features::empty() },
+            required_features: features,
             required_limits: caps::pi_limits(),
             experimental_features: wgpu::ExperimentalFeatures::disabled(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
@@ -106,10 +127,7 @@ impl Gpu {
             noted.note(format!("the GPU was lost ({reason:?}): {message}"));
         });
         let storage = BufferUsages::STORAGE | BufferUsages::COPY_DST;
-        let own = Bounds {
-            binding_bytes: device.limits().max_storage_buffer_binding_size,
-            dispatch_pixels: DISPATCH_PIXELS,
-        };
+        let info = adapter.get_info();
         Ok(Gpu {
             ring: create(
                 &device,
@@ -124,15 +142,19 @@ impl Gpu {
                 .collect::<Result<_>>()?,
             stamps: stamped.then(|| Stamps::new(&device, &queue, SLOTS as u32)),
             stepwise: options.timings && !stamped,
-            info: adapter.get_info(),
-            bounds: options.bounds.unwrap_or(own),
+            bounds: options.bounds.unwrap_or_else(|| caps::bounds(info.device_type, &device.limits())),
+            info,
             fault,
-            pipelines: HashMap::new(),
+            pipelines: Pipelines::default(),
+            kept: None,
+            groups: Groups::default(),
+            planned: Vec::new(),
+            buffers: 0,
             encoder: None,
             params: Vec::with_capacity(SLOT * SLOTS),
-            up: Staging::up(),
-            down: Staging::down(),
-            dispatches: 0,
+            up: Ring::new(options.staging.unwrap_or(transfer::RING)),
+            down: Down::default(),
+            counts: Counts::default(),
             timings: Timings::default(),
             device,
             queue,
@@ -145,25 +167,40 @@ impl Gpu {
         self.timings = Timings::default();
     }
 
+    /// Keeps compiled kernels in `folder` for the next start, and takes those of the last one. Without
+    /// [`Options::keep`], on a device that cannot do it, or in a folder that cannot be used nothing happens.
+    pub fn keep(&mut self, folder: &Path) {
+        self.kept = Kept::open(&self.device, &self.info, folder, self.pipelines.len());
+    }
+
+    /// Whether kernels of an earlier start were found.
+    #[must_use]
+    pub fn kept(&self) -> bool {
+        self.kept.as_ref().is_some_and(Kept::found)
+    }
+
     /// Gives the device back at once, for instance before the session goes on with the CPU. Later calls fail.
     pub fn destroy(&mut self) {
+        self.kept = None;
         self.device.destroy();
+    }
+
+    /// What was asked of the device so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Dispatches so far: more than kernels ran where rows were cut into bands.
     #[must_use]
     pub fn dispatches(&self) -> u64 {
-        self.dispatches
+        self.counts.dispatches
     }
 
-    fn pipeline<K: Kernel>(&mut self, p: &K::Params) -> Result<Pipeline> {
-        let key = pipeline::key::<K>(p);
-        if let Some(made) = self.pipelines.get(&key) {
-            return Ok(made.clone());
-        }
-        let made = pipeline::compile::<K>(&self.device, &key)?;
-        self.pipelines.insert(key, made.clone());
-        Ok(made)
+    /// Staging buffers for uploads that were taken so far.
+    #[must_use]
+    pub fn staging(&self) -> usize {
+        self.up.len()
     }
 
     fn encoder(&mut self) -> CommandEncoder {
@@ -172,70 +209,78 @@ impl Gpu {
             .unwrap_or_else(|| self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))
     }
 
-    /// Writes the parameters of the dispatches that the next submission holds.
-    fn write_params(&mut self) {
-        if !self.params.is_empty() {
+    /// Hands what was collected to the device; `None` where that is nothing.
+    fn send(&mut self) -> Option<SubmissionIndex> {
+        let encoder = self.encoder.take();
+        if encoder.is_some() && !self.params.is_empty() {
             self.queue.write_buffer(&self.ring, 0, &self.params);
-            self.params.clear();
+            self.counts.sent_bytes += self.params.len() as u64;
         }
+        self.params.clear();
+        let submission = self.queue.submit([encoder?.finish()]);
+        self.counts.submissions += 1;
+        self.up.sent(&submission);
+        Some(submission)
     }
 
     /// Submits what was collected.
     fn flush(&mut self) -> Result<()> {
-        if self.encoder.is_none() {
-            self.params.clear();
-            return self.fault.check();
-        }
-        self.write_params();
-        let mut encoder = self.encoder();
-        if let Some(stamps) = &mut self.stamps {
+        let stamped = self.stamps.as_ref().is_some_and(|s| !s.is_empty());
+        if stamped && let Some(mut encoder) = self.encoder.take() {
+            let Some(mut stamps) = self.stamps.take() else { return Ok(()) };
             let (buffer, words) = stamps.resolve(&mut encoder);
-            let mut stamped = vec![0; words];
-            self.down.read((&self.device, &self.queue, &self.fault), encoder, buffer, &mut stamped)?;
-            stamps.add_to(&mut self.timings, &stamped);
+            self.encoder = Some(encoder);
+            let mut read = vec![0; words];
+            let done = self.fetch((buffer, 0), &mut read);
+            stamps.add_to(&mut self.timings, &read);
+            self.stamps = Some(stamps);
+            done?;
         } else {
-            self.queue.submit([encoder.finish()]);
+            self.send();
         }
         self.fault.check()
     }
 
-    /// The binding of the `band` of `buffer`, or of all of it where it is not streamed.
-    fn bind<'a>(
-        &self,
-        buffer: &'a GpuBuffer,
-        streamed: Option<Streamed>,
-        band: &std::ops::Range<u32>,
-    ) -> Result<wgpu::BindingResource<'a>> {
-        let (offset, size) = match streamed {
-            Some(Streamed { row, all }) => {
-                let start = u64::from(band.start) * row;
-                let end = (u64::from(band.end) * row).min(all);
-                (start, end.saturating_sub(start).next_multiple_of(4))
+    /// Submits what was collected and a copy of `from`, from byte `offset` on, into `into`; waits for it.
+    fn fetch(&mut self, from: (&Buffer, u64), into: &mut [u32]) -> Result<()> {
+        let bytes = size_of_val(into) as u64;
+        let mut encoder = self.encoder();
+        let recorded = self.down.record(&self.device, &mut encoder, from, bytes);
+        self.encoder = Some(encoder);
+        recorded?;
+        let Some(submission) = self.send() else { return Ok(()) };
+        self.counts.waits += 1;
+        self.counts.reads += 1;
+        self.counts.read_bytes += bytes;
+        self.down.fetch(&self.device, &self.fault, submission, into)
+    }
+
+    /// Copies `words` into a staging buffer and records their way to byte `offset` of `to`.
+    fn stage(&mut self, to: (&Buffer, u64), words: &[u32]) -> Result<()> {
+        let bytes = size_of_val(words) as u64;
+        let waited = loop {
+            match self.up.free(&self.device, &self.fault, bytes)? {
+                Free::Mapped(waited) => break waited,
+                Free::Unsent => self.flush()?,
             }
-            None => (0, buffer.buffer.size()),
         };
-        let limit = self.bounds.binding_bytes;
-        if size > limit {
-            return Err(Error::Gpu(format!(
-                "GPU buffer `{}` is {size} bytes and must be bound whole: at most {limit} fit, {} Mpix of 16-bit samples: \
-                 use --backend cpu for such frames",
-                buffer.label,
-                limit / 2_000_000
-            )));
+        self.counts.waits += u64::from(waited);
+        self.counts.upload_waits += u64::from(waited);
+        let mut encoder = self.encoder();
+        let copied = self.up.copy(&mut encoder, to, words);
+        self.encoder = Some(encoder);
+        self.counts.uploads += 1;
+        self.counts.sent_bytes += bytes;
+        copied
+    }
+}
+
+/// Kernels that no frame has settled yet are kept too.
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        if let Some(kept) = self.kept.as_mut().filter(|_| self.fault.check().is_ok()) {
+            kept.save(self.pipelines.len());
         }
-        if offset + size > buffer.buffer.size() {
-            return Err(Error::Gpu(format!(
-                "GPU buffer `{}` is too short: {} bytes needed, {} there",
-                buffer.label,
-                offset + size,
-                buffer.buffer.size()
-            )));
-        }
-        Ok(wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: &buffer.buffer,
-            offset,
-            size: std::num::NonZeroU64::new(size),
-        }))
     }
 }
 
@@ -250,12 +295,17 @@ impl Backend for Gpu {
 
     fn alloc(&mut self, label: &'static str, words: usize) -> Result<GpuBuffer> {
         self.fault.check()?;
+        self.groups.forget();
         let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
         let buffer = create(&self.device, label, (words.max(1) * 4) as u64, usage, false)?;
-        Ok(GpuBuffer { buffer, label })
+        self.buffers += 1;
+        Ok(GpuBuffer { buffer, label, id: self.buffers, gone: self.groups.gone() })
     }
 
     fn upload(&mut self, to: &mut GpuBuffer, words: Vec<u32>) -> Result<Vec<u32>> {
+        if let Some(kept) = &mut self.kept {
+            kept.frame(self.pipelines.len());
+        }
         self.write(to, &words)?;
         Ok(words)
     }
@@ -267,13 +317,16 @@ impl Backend for Gpu {
                 to.label
             )));
         }
-        // What was collected before may still need the old contents.
-        self.flush()?;
+        self.fault.check()?;
         if size_of_val(words) < STAGED {
+            // What was collected before may still need the old contents: the queue writes before all of it.
+            self.flush()?;
             self.queue.write_buffer(&to.buffer, 0, bytemuck::cast_slice(words));
+            self.counts.sent_bytes += size_of_val(words) as u64;
         } else {
-            let encoder = self.encoder();
-            self.up.write((&self.device, &self.queue, &self.fault), encoder, &to.buffer, words)?;
+            for (k, piece) in words.chunks(transfer::PIECE / 4).enumerate() {
+                self.stage((&to.buffer, (k * transfer::PIECE) as u64), piece)?;
+            }
         }
         self.fault.check()
     }
@@ -285,16 +338,18 @@ impl Backend for Gpu {
                 from.label
             )));
         }
-        if into.is_empty() {
-            return self.flush();
-        }
-        if self.stamps.is_some() {
+        if into.is_empty() || self.stamps.is_some() {
             self.flush()?;
         }
         self.fault.check()?;
-        self.write_params();
-        let encoder = self.encoder();
-        self.down.read((&self.device, &self.queue, &self.fault), encoder, &from.buffer, into)
+        for (k, piece) in into.chunks_mut(transfer::PIECE / 4).enumerate() {
+            self.fetch((&from.buffer, (k * transfer::PIECE) as u64), piece)?;
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self) -> Result<()> {
+        self.flush()
     }
 
     fn run<K: Kernel>(
@@ -303,73 +358,12 @@ impl Backend for Gpu {
         reads: &[Option<&GpuBuffer>],
         writes: &mut [Option<&mut GpuBuffer>],
     ) -> Result<()> {
-        use crate::kernels::Params as _;
-        const { assert!(size_of::<K::Params>() <= SLOT, "the parameters fit their slot of the ring") };
         self.fault.check()?;
         let start = Instant::now();
-        let made = self.pipeline::<K>(p)?;
-        // Each buffer with the bytes of its rows: None for those bound whole.
-        let mut bound: Vec<(Option<&GpuBuffer>, Option<Streamed>)> = Vec::with_capacity(BINDINGS);
-        for (k, (buffer, (_, access))) in reads.iter().zip(K::READS).enumerate() {
-            let streamed = (*access == Access::Streamed)
-                .then(|| Streamed { row: K::read_row_bytes(p, k) as u64, all: K::read_bytes(p, k) });
-            bound.push((buffer.filter(|_| streamed.is_none_or(|s| s.row != 0)), streamed));
-        }
-        for (k, buffer) in writes.iter().enumerate() {
-            let row = 4 * K::write_row_words(p, k) as u64;
-            let streamed = Streamed { row, all: row * u64::from(K::rows(p)) };
-            bound.push((buffer.as_deref().filter(|_| row != 0), Some(streamed)));
-        }
-        let row_bytes: Vec<u64> =
-            bound.iter().filter(|(b, _)| b.is_some()).filter_map(|(_, s)| s.map(|s| s.row)).collect();
-        let all = bands::cut(K::rows(p), K::work(p), &row_bytes, |n| K::groups(p, n), self.bounds)
-            .map_err(|e| Error::Gpu(format!("kernel {}: {e}: use --backend cpu for such frames", K::NAME)))?;
-        for band in all {
-            if self.params.len() == SLOT * SLOTS {
-                self.flush()?;
-            }
-            let slot = self.params.len() as u32;
-            let mine = p.with_rows(band.start, band.end - band.start);
-            self.params.extend_from_slice(bytemuck::bytes_of(&mine));
-            self.params.resize(slot as usize + SLOT, 0);
-            let mut entries = vec![wgpu::BindGroupEntry {
-                binding: 0,
-                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: &self.ring,
-                    offset: 0,
-                    size: std::num::NonZeroU64::new(size_of::<K::Params>() as u64),
-                }),
-            }];
-            for (k, (buffer, streamed)) in bound.iter().enumerate() {
-                let resource = match buffer {
-                    Some(b) => self.bind(b, *streamed, &band)?,
-                    None if k < K::READS.len() => self.zeros.as_entire_binding(),
-                    None => self.spares[k].as_entire_binding(),
-                };
-                entries.push(wgpu::BindGroupEntry { binding: 1 + k as u32, resource });
-            }
-            let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(K::NAME),
-                layout: &made.layout,
-                entries: &entries,
-            });
-            let mut encoder = self.encoder();
-            let first = band.start == 0;
-            let bytes = if first { K::bytes(p) } else { 0 };
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: Some(K::NAME),
-                timestamp_writes: self.stamps.as_mut().map(|s| s.next((K::NAME, bytes, first))),
-            });
-            pass.set_pipeline(&made.pipeline);
-            pass.set_bind_group(0, &group, &[slot]);
-            let [x, y, z] = K::groups(p, band.end - band.start);
-            pass.dispatch_workgroups(x, y, z);
-            drop(pass);
-            self.dispatches += 1;
-            self.encoder = Some(encoder);
-        }
+        self.record::<K>(p, reads, writes)?;
         if self.stepwise {
             self.flush()?;
+            self.counts.waits += 1;
             transfer::wait(&self.device, None, &self.fault)?;
         }
         if self.stamps.is_none() {

@@ -10,7 +10,7 @@ pub mod cpu;
 pub mod gpu;
 pub mod probe;
 
-pub use probe::{Choice, DeviceInfo, Opened, devices, open};
+pub use probe::{Choice, DeviceInfo, Opened, devices, open, open_keeping};
 
 /// Where kernels run. A buffer of one backend cannot reach another.
 pub trait Backend {
@@ -59,6 +59,14 @@ pub trait Backend {
         reads: &[Option<&Self::Buffer>],
         writes: &mut [Option<&mut Self::Buffer>],
     ) -> Result<()>;
+
+    /// Lets the device begin what was asked of it so far, without waiting for it.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`](crate::error::Error::Gpu) where the device fails.
+    fn submit(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// Time spent in kernels so far.
     fn timings(&mut self) -> &Timings;

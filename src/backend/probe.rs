@@ -5,6 +5,7 @@ use super::gpu::{Gpu, Options};
 use super::{Backend, caps};
 use crate::error::{Error, Result};
 use crate::kernels::cases::{Case, Probe, compare, outputs};
+use std::path::Path;
 use wgpu::{Adapter, DeviceType};
 
 /// What the user asks for.
@@ -72,7 +73,7 @@ pub fn devices() -> Vec<DeviceInfo> {
         .enumerate()
         .map(|(index, adapter)| {
             let (info, limits) = (adapter.get_info(), adapter.limits());
-            let verdict = match trial(adapter, Choice::Auto, false) {
+            let verdict = match trial(adapter, Choice::Auto, false, None) {
                 Ok(_) if taken => "usable: self-test passed, auto takes one before it".to_owned(),
                 Ok(_) => {
                     taken = true;
@@ -102,6 +103,19 @@ pub fn devices() -> Vec<DeviceInfo> {
 /// # Errors
 /// [`Error::Backend`] where a GPU is wanted and none can be used, or where no adapter is called `name`.
 pub fn open(choice: Choice, name: Option<&str>, timings: bool) -> Result<Opened> {
+    open_keeping(choice, name, timings, None)
+}
+
+/// The same, with compiled kernels kept in the folder `kept`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_keeping(
+    choice: Choice,
+    name: Option<&str>,
+    timings: bool,
+    kept: Option<&Path>,
+) -> Result<Opened> {
     if choice == Choice::Cpu {
         return Ok(Opened::Cpu("as asked for".to_owned()));
     }
@@ -112,7 +126,7 @@ pub fn open(choice: Choice, name: Option<&str>, timings: bool) -> Result<Opened>
     };
     let mut refused = Vec::new();
     for adapter in &candidates {
-        match trial(adapter, choice, timings) {
+        match trial(adapter, choice, timings, kept) {
             Ok(gpu) => {
                 let note = if choice == Choice::Gpu { "as asked for" } else { "it passed the self-test" };
                 return Ok(Opened::Gpu(Box::new(gpu), note.to_owned()));
@@ -164,14 +178,23 @@ fn select(names: &[String], wanted: &str) -> Result<Vec<usize>> {
 }
 
 /// Opens `adapter` if `choice` admits it and it passes the self-test, else says why not.
-fn trial(adapter: &Adapter, choice: Choice, timings: bool) -> std::result::Result<Gpu, String> {
+fn trial(
+    adapter: &Adapter,
+    choice: Choice,
+    timings: bool,
+    kept: Option<&Path>,
+) -> std::result::Result<Gpu, String> {
     if choice == Choice::Auto && adapter.get_info().device_type == DeviceType::Cpu {
         return Err("a software adapter, slower than the CPU backend (used with --backend gpu)".to_owned());
     }
     if let Some(lack) = caps::shortfall(&adapter.limits()) {
         return Err(lack);
     }
-    let mut gpu = Gpu::open(adapter, Options { timings, bounds: None }).map_err(|e| e.to_string())?;
+    let options = Options { timings, keep: kept.is_some(), ..Options::default() };
+    let mut gpu = Gpu::open(adapter, options).map_err(|e| e.to_string())?;
+    if let Some(folder) = kept {
+        gpu.keep(folder);
+    }
     self_test(&mut gpu).map_err(|e| format!("self-test: {e}"))?;
     gpu.forget_timings();
     Ok(gpu)

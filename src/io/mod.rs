@@ -29,7 +29,7 @@ pub(crate) use order::is_frame_name;
 pub use order::{Listing, list_images, natural};
 pub use turn::turn;
 pub(crate) use write::check;
-pub(crate) use write::{sweep, unfinished};
+pub(crate) use write::{replace, sweep, unfinished};
 pub use write::{write_jpeg8, write_png8, write_png16, write_text, write_tiff_f32, write_tiff_u16};
 
 /// A file type that livestack reads.

@@ -193,7 +193,7 @@ pub(super) fn cannot(path: &Path) -> impl Fn(io::Error) -> Error {
 
 /// Lets `write` fill a temporary file beside `path`, then renames it to `path`. Beside it, since a file can be
 /// renamed within one disk only. Whatever went wrong, the temporary file is removed.
-pub(super) fn replace(
+pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> Result<()> {

@@ -42,12 +42,18 @@ impl Field {
     }
 }
 
+/// Where in `T` the word stands that WGSL calls `name`, words from its start.
+#[must_use]
+pub fn place<T: Shared>(name: &str) -> Option<usize> {
+    let (_, offset) = T::FIELDS.iter().flat_map(Field::spelled_out).find(|(n, _)| n == name)?;
+    Some(offset / size_of::<u32>())
+}
+
 /// The word of `shared` that WGSL calls `name`.
 #[must_use]
 pub fn word<T: Shared>(shared: &T, name: &str) -> Option<u32> {
-    let (_, offset) = T::FIELDS.iter().flat_map(Field::spelled_out).find(|(n, _)| n == name)?;
     let words: &[u32] = bytemuck::cast_slice(std::slice::from_ref(shared));
-    words.get(offset / size_of::<u32>()).copied()
+    words.get(place::<T>(name)?).copied()
 }
 
 /// A type that a shared struct may hold.

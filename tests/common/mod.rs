@@ -68,6 +68,8 @@ pub(crate) fn golden() -> PathBuf {
 pub(crate) fn program(folder: &Path) -> Command {
     let mut command = Command::cargo_bin("livestack").expect("the binary is built before its tests");
     command.current_dir(folder).stdin(Stdio::null());
+    // Never the user's own.
+    command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command
 }
 

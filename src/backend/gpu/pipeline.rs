@@ -3,11 +3,20 @@
 use super::memory::one_line;
 use crate::error::{Error, Result};
 use crate::kernels::{Kernel, layout};
-use wgpu::{BindGroupLayout, BindGroupLayoutEntry, BindingType, BufferBindingType, ComputePipeline, Device};
+use std::collections::HashMap;
+use wgpu::{
+    BindGroupLayout, BindGroupLayoutEntry, BindingType, BufferBindingType, ComputePipeline, Device,
+    PipelineCache,
+};
+
+/// Choices that a kernel may have.
+const CHOICES: usize = 8;
 
 /// A compiled kernel.
 #[derive(Clone, Debug)]
 pub(super) struct Pipeline {
+    /// Its number among those of the device.
+    pub(super) id: usize,
     pub(super) pipeline: ComputePipeline,
     pub(super) layout: BindGroupLayout,
 }
@@ -27,19 +36,62 @@ fn entry(binding: usize, ty: BufferBindingType) -> BindGroupLayoutEntry {
 }
 
 /// What a compiled kernel is found by: its name and the values of its choices.
-pub(super) type Key = (&'static str, Vec<u32>);
+type Key = (&'static str, [u32; CHOICES]);
 
-/// The key of kernel `K` with parameters `p`.
-pub(super) fn key<K: Kernel>(p: &K::Params) -> Key {
-    // A choice that is no parameter (a contract test forbids it) would count as 0.
-    (K::NAME, K::CHOICES.iter().map(|name| layout::word(p, name).unwrap_or(0)).collect())
+/// The compiled kernels of a device.
+#[derive(Debug, Default)]
+pub(super) struct Pipelines {
+    made: HashMap<Key, Pipeline>,
+    /// Where each kernel's choices stand in its parameters, words; a choice that is no parameter (a contract test forbids
+    /// it) counts as 0.
+    places: HashMap<&'static str, [Option<usize>; CHOICES]>,
+}
+
+impl Pipelines {
+    /// Kernels compiled so far.
+    pub(super) fn len(&self) -> usize {
+        self.made.len()
+    }
+
+    /// Kernel `K` compiled for parameters `p`, by way of `cache` if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] with the compiler's words.
+    pub(super) fn get<K: Kernel>(
+        &mut self,
+        device: &Device,
+        cache: Option<&PipelineCache>,
+        p: &K::Params,
+    ) -> Result<Pipeline> {
+        const { assert!(K::CHOICES.len() <= CHOICES, "the choices fit the key") };
+        let places = self.places.entry(K::NAME).or_insert_with(|| {
+            let mut places = [None; CHOICES];
+            for (place, name) in places.iter_mut().zip(K::CHOICES) {
+                *place = layout::place::<K::Params>(name);
+            }
+            places
+        });
+        let words: &[u32] = bytemuck::cast_slice(std::slice::from_ref(p));
+        let key = (K::NAME, places.map(|at| at.and_then(|k| words.get(k)).copied().unwrap_or(0)));
+        if let Some(made) = self.made.get(&key) {
+            return Ok(made.clone());
+        }
+        let made = compile::<K>(device, cache, &key, self.made.len())?;
+        self.made.insert(key, made.clone());
+        Ok(made)
+    }
 }
 
 /// Compiles kernel `K` for the choices of `key`.
 ///
 /// # Errors
 /// [`Error::Gpu`] with the compiler's words.
-pub(super) fn compile<K: Kernel>(device: &Device, key: &Key) -> Result<Pipeline> {
+fn compile<K: Kernel>(
+    device: &Device,
+    cache: Option<&PipelineCache>,
+    key: &Key,
+    id: usize,
+) -> Result<Pipeline> {
     let scopes =
         [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal].map(|f| device.push_error_scope(f));
     let (reads, writes) = (K::READS.len(), K::WRITES.len());
@@ -72,7 +124,7 @@ pub(super) fn compile<K: Kernel>(device: &Device, key: &Key) -> Result<Pipeline>
             zero_initialize_workgroup_memory: false,
             constants: &constants,
         },
-        cache: None,
+        cache,
     });
     for scope in scopes.into_iter().rev() {
         if let Some(e) = pollster::block_on(scope.pop()) {
@@ -83,5 +135,5 @@ pub(super) fn compile<K: Kernel>(device: &Device, key: &Key) -> Result<Pipeline>
             )));
         }
     }
-    Ok(Pipeline { pipeline, layout })
+    Ok(Pipeline { id, pipeline, layout })
 }

@@ -39,7 +39,12 @@ impl Stamps {
         }
     }
 
-    /// Where the next dispatch writes its two stamps.
+    /// Whether nothing was measured since the last submission.
+    pub(super) fn is_empty(&self) -> bool {
+        self.taken.is_empty()
+    }
+
+    /// Where the next pass writes its two stamps.
     pub(super) fn next(&mut self, measured: Measured) -> wgpu::ComputePassTimestampWrites<'_> {
         let at = 2 * self.taken.len() as u32;
         self.taken.push(measured);
