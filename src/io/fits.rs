@@ -42,8 +42,8 @@ pub(super) fn is_fits(bytes: &[u8]) -> bool {
 }
 
 /// Decodes the first image of the file `bytes` into `words`. Rows come as they are stored.
-pub(super) fn decode(bytes: Vec<u8>, mut words: Vec<u32>) -> Result<Picture, String> {
-    let (image, data) = if bytes.starts_with(&GZIP) { unpack(&bytes)? } else { locate(&bytes)? };
+pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture, String> {
+    let (image, data) = if bytes.starts_with(&GZIP) { unpack(bytes)? } else { locate(bytes)? };
     let scaling = Scaling::of(&image)?;
     let grid = Grid::of(&image)?;
     let side = |px: u64| u32::try_from(px).map_err(|_| format!("damaged: a side of {px} px"));

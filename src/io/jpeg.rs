@@ -36,8 +36,8 @@ pub(super) fn is_jpeg(bytes: &[u8]) -> bool {
 }
 
 /// Decodes the file `bytes` into `words`.
-pub(super) fn decode(mut bytes: Vec<u8>, mut words: Vec<u32>) -> Result<Picture, String> {
-    let extent = Extent::of(&bytes)?;
+pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture, String> {
+    let extent = Extent::of(bytes)?;
     if extent.scans == 1 {
         // The decoder takes an end of image that comes too early (a piece of the file is missing) for gray
         // or noise. So it does not get to see any: it fails when it needs more data than there are.

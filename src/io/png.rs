@@ -17,7 +17,7 @@ pub(super) fn is_png(bytes: &[u8]) -> bool {
 }
 
 /// Decodes the file `bytes` into `words`. Palettes and depths under 8 bits are expanded to 8, alpha is dropped.
-pub(super) fn decode(bytes: Vec<u8>, mut words: Vec<u32>) -> Result<Picture, String> {
+pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture, String> {
     let mut decoder = decoder(Cursor::new(&bytes[..]));
     let header = decoder.read_header_info().map_err(words_of)?;
     let (width, height) = header.size();

@@ -39,10 +39,10 @@ pub(super) fn is_raw(bytes: &[u8]) -> bool {
 }
 
 /// Decodes the file `bytes` into `words`: the active area of the sensor.
-pub(super) fn decode(bytes: Vec<u8>, words: Vec<u32>) -> Result<Picture, String> {
+pub(super) fn decode(bytes: &mut Vec<u8>, words: Vec<u32>) -> Result<Picture, String> {
     let mut tags = container::tags(&mut &bytes[..]);
-    limits::check(&bytes)?;
-    let length = bytes.len();
+    limits::check(bytes)?;
+    let (length, bytes) = (bytes.len(), std::mem::take(bytes));
     let Decoded { mut raw, facts } = pool::quietly(|| decoded(bytes))??;
     if let Some(table) = &facts.linearization {
         raw.linearize(table);
