@@ -95,7 +95,8 @@ fn mosaic<B: Backend>(b: &mut Bench<B>, (w, h): (usize, usize)) -> Result<()> {
         mode: Mode::Signed as u32,
         shift: 0,
         flat,
-        pad: [0; 2],
+        bin: 1,
+        out_stride: s as u32,
         black: [128.0; 4],
         gain: [2.0, 1.0, 1.0, 1.5],
     };
@@ -165,7 +166,8 @@ fn bench<B: Backend>(backend: B) -> Result<()> {
         mode: Mode::Fixed as u32,
         shift: 8,
         flat: 0,
-        pad: [0; 2],
+        bin: 1,
+        out_stride: s as u32,
         black: [0.0; 4],
         gain: [1.0; 4],
     };

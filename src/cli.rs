@@ -200,9 +200,13 @@ pub struct CalibrationArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment would become the help of the group")]
     pub reading: ReadingArgs,
-    /// How a mosaic becomes colours.
-    #[arg(long, value_enum, default_value = "mhc")]
-    pub demosaic: DemosaicArg,
+    /// How a mosaic becomes colours [default: mhc; superpixel with --bin 2].
+    #[arg(long, value_enum)]
+    pub demosaic: Option<DemosaicArg>,
+    /// 2: stack at half size, in a quarter of the memory: frames are calibrated pixel by pixel, then each 2x2 cell is
+    /// averaged; of a mosaic's cell a colour pixel is made (--demosaic superpixel). 1: at full size.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub bin: u32,
     /// Colours of RAW frames: balanced as the camera did and in sRGB, or as the sensor sees them.
     #[arg(long, value_enum, default_value = "camera", alias = "color")]
     pub colour: ColourArg,

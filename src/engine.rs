@@ -205,6 +205,11 @@ impl<B: Backend> Engine<B> {
         self.plan.top
     }
 
+    /// Whether cells of 2x2 calibrated pixels were averaged.
+    pub(crate) fn binned(&self) -> bool {
+        self.plan.bin > 1
+    }
+
     /// Puts a frame, which must have the setup's shape, on the device, calibrates it and finds its pose, where none is
     /// `given`. The stack does not change. Gives back a buffer to decode the next frame into.
     ///
@@ -290,7 +295,8 @@ impl<B: Backend> Engine<B> {
             mode: self.plan.mode as u32,
             shift: self.plan.shift,
             flat: u32::from(self.plan.flat),
-            pad: [0; 2],
+            bin: self.plan.bin as u32,
+            out_stride: stride(width / self.plan.bin) as u32,
             black,
             gain: self.plan.gain,
         };

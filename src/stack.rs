@@ -243,7 +243,7 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
         if let Some((w, h)) = self.config.poses.as_ref().and_then(Poses::canvas).filter(|own| *own != canvas)
         {
             return Err(Error::Usage(format!(
-                "the poses are of a canvas of {w}x{h}, the stack's is {}x{}: use the same --demosaic",
+                "the poses are of a canvas of {w}x{h}, the stack's is {}x{}: use the same --demosaic and --bin",
                 canvas.0, canvas.1
             )));
         }
