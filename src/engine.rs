@@ -166,20 +166,10 @@ impl<B: Backend> Engine<B> {
         })
     }
 
-    /// Bytes that an engine allocates for a setup: frame, dark, working planes, stacks, alignment.
+    /// Whether the device has room for a setup.
     #[must_use]
-    pub fn bytes(setup: &Setup, plan: &Plan) -> u64 {
-        let Shape { width, height, channels, .. } = setup.shape;
-        let plane = (stride(width) * height) as u64;
-        let states = Method::states(&setup.methods);
-        let stacks = 4 * plane * (states.len() * channels) as u64;
-        let counts = if states.iter().any(|m| m.coverage()) { 2 * plane } else { 0 };
-        let dark: usize = plan.dark.iter().map(|d| 4 * d.len()).sum();
-        let work = 4 * (plan.format.words(stride(width), height) * channels) as u64;
-        let gray = if setup.align { 2 * plane + plane / 8 } else { 0 };
-        let gray = if setup.tones { 2 * gray } else { gray };
-        let mosaic = plan.mosaic.as_ref().map_or(0, |m| 4 * Colours::<B>::words(&setup.frame, m) as u64);
-        setup.frame.bytes() as u64 + mosaic + dark as u64 + work + stacks + counts + gray
+    pub fn fits(backend: &mut B, setup: &Setup, plan: &Plan) -> bool {
+        buffers(backend, setup, plan).is_ok()
     }
 
     /// The backend, for another engine.

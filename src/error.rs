@@ -64,6 +64,9 @@ pub enum Error {
     /// The GPU failed while at work (device lost, out of memory).
     #[error("{0}")]
     Gpu(String),
+    /// What is to be done does not fit in memory.
+    #[error("{0}")]
+    Memory(String),
     /// The normal equations cannot be solved: flat field, or too few stars.
     #[error("alignment equations are singular: too few stars or a flat field")]
     Singular,

@@ -263,6 +263,11 @@ pub(crate) fn save(job: Job) -> Result<()> {
     }
 }
 
+/// Whether pictures are turned.
+pub(crate) fn turns(o: Orientation) -> bool {
+    matches!(o.0, 2..=8)
+}
+
 /// Turns a picture upright.
 pub(crate) fn turned<T: Copy>(
     data: &[T],
@@ -271,7 +276,7 @@ pub(crate) fn turned<T: Copy>(
     c: usize,
     o: Orientation,
 ) -> (Cow<'_, [T]>, usize, usize) {
-    if !matches!(o.0, 2..=8) {
+    if !turns(o) {
         return (Cow::Borrowed(data), w, h);
     }
     let (data, w, h) = io::turn(data, w, h, c, o);

@@ -8,8 +8,10 @@ use crate::engine::{Engine, Refused, Setup};
 use crate::error::{Error, Result};
 use crate::frame::SampleType;
 use crate::inputs;
+use crate::io;
 use crate::judge::{Judge, OnChange};
 use crate::master::{Masters, Plan};
+use crate::memory::need::Habits;
 use crate::outputs::{self, Subject};
 use crate::record::{self, Journal, Placed, Poses};
 use crate::report::{EVENTS, Report};
@@ -25,8 +27,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 mod first;
 mod frames;
+mod room;
 
 pub(crate) use first::First;
+use room::Room;
 
 /// Where decisions are written down.
 pub(crate) trait Ledger {
@@ -170,9 +174,13 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
     }
 
     /// Allocates everything, now that the frames' shape is known; with the rules of `methods`, where they are settled.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where it would not fit, with what would.
     pub(crate) fn begin(&mut self, first: First, methods: Option<&[Method]>) -> Result<Night<B>> {
         let config = self.config;
         let white = first.white;
+        let masters = self.masters.bytes();
         let plan = self.plan(&first)?;
         let canvas = plan.canvas;
         let linear = first.sensor.linear;
@@ -187,9 +195,9 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
         let Some(backend) = self.backend.take() else {
             return Err(Error::Gpu("the backend is gone".into()));
         };
-        let setup = |methods: &[Method]| Setup {
+        let setup = |methods: &[Method], shape| Setup {
             frame: first.shape,
-            shape: canvas,
+            shape,
             matrix,
             white,
             methods: methods.to_vec(),
@@ -198,29 +206,28 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
             align_to: config.align_to,
             tones: config.rules.on_change == OnChange::Scale,
         };
-        // Frames that are decoded or waiting lie in host memory too.
-        let held = (threads() as u64 + 1) * first.shape.bytes() as u64;
-        let need = Engine::<B>::bytes(&setup(Method::SIX), &plan) + held;
-        let free = backend.free_memory();
+        let room = Room::new(&backend, &setup(Method::SIX, canvas), &plan, self.habits(&first, masters));
         let methods = match methods.or(config.methods.as_deref()) {
             Some(methods) => methods.to_vec(),
             None if linear || config.live && first.shape.sample != SampleType::U8 => vec![Method::Mean],
             None if config.live => vec![Method::AddComp],
-            None if free.is_some_and(|free| need > free) => {
-                self.alone(&format!("need {} MB of {} MB", mb(need), mb(free.unwrap_or(0))));
+            None if !room.fits(Method::SIX, false) && room.fits(&[Method::AddComp], false) => {
+                self.alone(&room.lack(Method::SIX));
                 vec![Method::AddComp]
             }
             None => Method::SIX.to_vec(),
         };
-        let (engine, methods) = match Engine::new(backend, setup(&methods), plan) {
+        room.check(&methods)?;
+        let (engine, methods) = match Engine::new(backend, setup(&methods, canvas), plan) {
             Ok(engine) => (engine, methods),
             Err(Refused { again: Some(again), why }) if config.methods.is_none() && methods.len() > 1 => {
                 self.alone(&format!("do not fit: {why}"));
                 let (backend, plan) = *again;
                 let methods = vec![Method::AddComp];
-                (Engine::new(backend, setup(&methods), plan).map_err(|r| r.why)?, methods)
+                let engine = Engine::new(backend, setup(&methods, canvas), plan);
+                (engine.map_err(|refused| room::refusal(refused, &methods, setup))?, methods)
             }
-            Err(refused) => return Err(refused.why),
+            Err(refused) => return Err(room::refusal(refused, &methods, setup)),
         };
         let judge = Judge::new(config.rules, (canvas.width, canvas.height), f64::from(white));
         Ok(Night {
@@ -253,6 +260,23 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
         self.masters = Masters::default();
         self.tell(&plan);
         Ok(plan)
+    }
+
+    /// What decides how much memory a night like `first` takes, with so many bytes of masters.
+    fn habits(&self, first: &First, masters: u64) -> Habits {
+        let config = self.config;
+        let (file, beside) = io::memory_of(&first.path, &first.shape);
+        let rules = config.rules;
+        Habits {
+            threads: threads(),
+            file,
+            beside,
+            masters,
+            outputs: config.formats.clone(),
+            turned: outputs::turns(first.tags.orientation),
+            live: config.live,
+            midway: config.debug_frames || rules.restart || rules.on_change == OnChange::Restart,
+        }
     }
 
     /// Says what is noteworthy of how lights are calibrated.
@@ -327,11 +351,6 @@ impl<B: Backend> Run<'_, B, Journal> {
             config.out.join(record::NAME).display()
         )))
     }
-}
-
-/// Bytes in millions.
-fn mb(bytes: u64) -> u64 {
-    bytes / 1_000_000
 }
 
 /// Why a file is no frame, without the path that the record names already.

@@ -85,6 +85,16 @@ pub struct Mosaic {
     pub find: bool,
 }
 
+impl Masters {
+    /// Bytes of their levels.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let Masters { dark, dark_is_bias: _, flat, flat_offset } = self;
+        let all = [dark, flat, flat_offset].into_iter().flatten();
+        all.map(|master| size_of_val(&master.levels[..]) as u64).sum()
+    }
+}
+
 /// How lights are calibrated: what kernel `calibrate` does, and the planes it makes.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -191,6 +201,23 @@ impl Plan {
             top: flat.as_ref().map_or(1.0, Flat::top),
             canvas: Shape { width: w, height: h, channels, sample: shape.sample, mosaic: None },
         })
+    }
+}
+
+impl Plan {
+    /// Makes it that of `--bin 2`; false where the canvas is of half size already, or the lights of shape `frame` are too
+    /// small.
+    pub fn halve(&mut self, frame: &Shape) -> bool {
+        let whole = (self.canvas.width, self.canvas.height) == (frame.width, frame.height);
+        if !whole || frame.width.min(frame.height) < 2 {
+            return false;
+        }
+        (self.canvas.width, self.canvas.height) = (frame.width / 2, frame.height / 2);
+        match &mut self.mosaic {
+            Some(mosaic) => mosaic.method = Method::Superpixel,
+            None => (self.bin, self.format) = (2, self.format.of_cells()),
+        }
+        true
     }
 }
 
