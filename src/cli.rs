@@ -19,7 +19,7 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "Exit codes:
   0  done (even if single frames were rejected, also after Ctrl-C)
-  1  nothing could be stacked, or an output failed
+  1  nothing could be stacked, an output failed, or the night does not fit in memory
   2  wrong usage: flags, or masters that do not fit the lights
   3  the backend asked for cannot be used
   4  a folder, or the session, does not exist

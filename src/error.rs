@@ -109,7 +109,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub mod exit {
     /// Done, even if single frames were rejected, also after Ctrl-C.
     pub const DONE: u8 = 0;
-    /// Nothing could be stacked, or an output failed.
+    /// Nothing could be stacked, an output failed, or the night does not fit in memory.
     pub const FAILED: u8 = 1;
     /// Wrong usage of the command line.
     pub const USAGE: u8 = 2;

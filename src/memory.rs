@@ -30,6 +30,12 @@ pub fn room() -> Option<u64> {
     available().map(|free| free + kilobytes(&status, "RssAnon:").unwrap_or(0))
 }
 
+/// The most that this program has had at once, bytes; `None` where the system does not say.
+#[must_use]
+pub fn peak() -> Option<u64> {
+    kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
 /// The field `name` (a number of kB) of a text of `/proc`, bytes.
 fn kilobytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|l| l.strip_prefix(name))?;

@@ -11,7 +11,7 @@ use crate::inputs;
 use crate::io;
 use crate::judge::{Judge, OnChange};
 use crate::master::{Masters, Plan};
-use crate::memory::need::Habits;
+use crate::memory::{self, need::Habits};
 use crate::outputs::{self, Subject};
 use crate::record::{self, Journal, Placed, Poses};
 use crate::report::{EVENTS, Report};
@@ -79,6 +79,8 @@ pub(crate) struct Night<B: Backend> {
     pub(crate) engine: Engine<B>,
     /// What the first frame settled.
     pub(crate) first: First,
+    /// Bytes that the program has at most: see [`crate::memory::need`].
+    pub(crate) need: u64,
     /// What is said and shown of the stack.
     pub(crate) subject: Subject,
     /// The first stacked frame; the first frame until one is stacked.
@@ -232,6 +234,7 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
         let judge = Judge::new(config.rules, (canvas.width, canvas.height), f64::from(white));
         Ok(Night {
             engine,
+            need: room.need(&methods),
             subject: Subject { methods, orientation: first.tags.orientation, linear, summary },
             reference: first.path.clone(),
             first,
@@ -327,8 +330,9 @@ impl<B: Backend> Run<'_, B, Journal> {
         {
             let mut all = night.engine.timings();
             all.merge(&self.timings);
-            report.event("timings", spans(&all));
+            report.event("timings", spans(&all, night.need));
             report.line(&all.table((stacked + rejected) as u64));
+            report.line(&peaks(night.need));
         }
         let names: Vec<_> = written.iter().flatten().map(|p| p.to_string_lossy()).collect();
         report.event("done", json!({ "stacked": stacked, "rejected": rejected, "outputs": names }));
@@ -370,8 +374,14 @@ fn elapsed(before: &Timings, after: &Timings) -> Map<String, Value> {
         .collect()
 }
 
-/// The timing table as an event.
-pub(crate) fn spans(all: &Timings) -> Value {
+/// Memory by the formula and by measurement, in a line.
+pub(crate) fn peaks(need: u64) -> String {
+    let measured = memory::peak().map_or(String::new(), |peak| format!(", {} MB measured", room::mb(peak)));
+    format!("memory: {} MB expected at most{measured}", room::mb(need))
+}
+
+/// The timing table as an event, and what memory was expected to be needed.
+pub(crate) fn spans(all: &Timings, need: u64) -> Value {
     let rows: Vec<_> = all
         .spans()
         .iter()
@@ -380,5 +390,5 @@ pub(crate) fn spans(all: &Timings) -> Value {
                     "ms": s.spent.as_secs_f64() * 1e3, "bytes": s.bytes })
         })
         .collect();
-    json!({ "spans": rows })
+    json!({ "spans": rows, "need_bytes": need, "peak_bytes": memory::peak() })
 }

@@ -16,7 +16,7 @@ use crate::rules::Method;
 
 /// The program itself, its threads, the star lists and patches of alignment, buffers of files, bytes: what is left of
 /// the peaks of small frames (measured on x86-64: 9 to 19 MB).
-const FLOOR: u64 = 20 << 20;
+const FLOOR: u64 = 40 << 20;
 /// Frames that are neither decoded ahead nor being decoded: the one at hand, and the one before it until that is done.
 const AT_HAND: u64 = 2;
 /// Threads that write pictures while the next is made.
@@ -124,7 +124,7 @@ impl Night {
             // One is made while those before it are written.
             let window = |k: usize| {
                 let before: u64 = jobs[k.saturating_sub(WRITERS)..k].iter().map(|j| j.data + j.writing).sum();
-                before + jobs[k].data + jobs[k].making
+                before + jobs[k].data + jobs[k].making.max(jobs[k].writing)
             };
             return (0..jobs.len()).map(window).max().unwrap_or(0);
         }
@@ -141,9 +141,8 @@ impl Night {
     /// The most that the program has at once: at the beginning, while it stacks, or when it writes the outputs.
     #[must_use]
     pub fn peak(&self) -> u64 {
-        let frame = self.frame.bytes() as u64;
-        // The stacks are untouched until the masters are gone.
-        let beginning = self.on_the_way() + frame + self.habits.masters + self.dark;
+        // The stacks are untouched until the masters are gone, and no frame has gone before.
+        let beginning = self.on_the_way() + self.habits.masters + self.dark;
         let engine = self.engine();
         let aside =
             if self.habits.live || self.habits.midway { self.pictures() + self.checkpoint() } else { 0 };
@@ -181,10 +180,10 @@ impl Job {
         let plane = (stride(canvas.width) * canvas.height) as u64;
         let turned = u64::from(turned);
         match format {
-            // Made on the device. Compressed it is as large again at most, and stands in memory whole.
+            // Made on the device. Compressed it is as large again at most, and stands in memory whole, twice as it grows.
             Output::Png => {
                 let data = plane * canvas.channels as u64;
-                Job { data, making: data, writing: data + turned * data }
+                Job { data, making: data, writing: 2 * data + turned * data }
             }
             Output::Png16 | Output::Tiff16 => {
                 let data = 2 * samples;
@@ -216,4 +215,33 @@ pub fn advice(asked: &[Method], mut fits: impl FnMut(&[Method], bool) -> bool) -
     });
     let all: Vec<_> = fewer.map(some).into_iter().chain(half).collect();
     (!all.is_empty()).then(|| all.join(", or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said where so many units are there: a rule takes four, or one at half size.
+    fn said(asked: &[Method], units: usize, halves: bool) -> Option<String> {
+        advice(asked, |methods, half| (halves || !half) && methods.len() * if half { 1 } else { 4 } <= units)
+    }
+
+    #[test]
+    fn what_fits_is_said_shortest_first() {
+        let some = |text: &str| Some(text.to_owned());
+        let four = &Method::SIX[..4];
+        let half = "the same at half size (--bin 2)";
+        assert_eq!(
+            said(four, 15, true),
+            some(&format!("3 of the 4 rules (--method add,add2,addmax), or {half}"))
+        );
+        assert_eq!(said(four, 15, false), some("3 of the 4 rules (--method add,add2,addmax)"));
+        assert_eq!(
+            said(four, 3, true),
+            some("at half size (--bin 2) 3 of the 4 rules (--method add,add2,addmax)")
+        );
+        assert_eq!(said(&four[..1], 1, true), some(half));
+        assert_eq!(said(four, 0, true), None);
+        assert_eq!(said(&four[..1], 3, false), None);
+    }
 }

@@ -31,9 +31,14 @@ impl Room {
         night.is_some_and(|night| self.all.is_none_or(|all| night.with(methods).peak() <= all))
     }
 
+    /// Bytes that a night with these rules takes.
+    pub(super) fn need(&self, methods: &[Method]) -> u64 {
+        self.night.with(methods).peak()
+    }
+
     /// What is needed and what is there.
     pub(super) fn lack(&self, methods: &[Method]) -> String {
-        let (need, all) = (self.night.with(methods).peak(), self.all.unwrap_or(0));
+        let (need, all) = (self.need(methods), self.all.unwrap_or(0));
         format!("need {} MB of {} MB", mb(need), mb(all))
     }
 
@@ -86,6 +91,6 @@ fn told(found: Option<String>) -> String {
 }
 
 /// Bytes in millions.
-fn mb(bytes: u64) -> u64 {
+pub(super) fn mb(bytes: u64) -> u64 {
     bytes / 1_000_000
 }
