@@ -1,5 +1,5 @@
 // calibrate: unpacks the native samples, takes the black level and the master dark off and divides by the master flat,
-// one plane a colour; a mosaic stays one plane. One thread, 4 pixels.
+// one plane a colour; a mosaic stays one plane. One thread, 4 pixels that come out.
 //
 // | binding | buffer      | shape                                                        | unit            |
 // |---------|-------------|--------------------------------------------------------------|-----------------|
@@ -11,6 +11,9 @@
 // (l > m ? l - m : l) gain or (l - m) gain; black and gain are those of the pixel's place in a 2x2 cell, or the gain of
 // its colour. With a flat each sample of the dark is followed by 1 / flat, which the gain is multiplied by. A dark that
 // is not there reads as 0. NaN and infinity (dead pixels of float files) become 0.
+//
+// bin 2: the mean of the four calibrated samples of each 2x2 cell, planes of [rows][out_stride]; an odd last column or
+// row is dropped. 8-bit samples without a dark come out as their sum in u16, all others in f32 as levels.
 
 struct Params {
     row0: u32,
@@ -23,8 +26,8 @@ struct Params {
     mode: u32,
     shift: u32,
     flat: u32,
-    pad0: u32,
-    pad1: u32,
+    bin: u32,
+    out_stride: u32,
     black0: f32,
     black1: f32,
     black2: f32,
@@ -40,6 +43,7 @@ override channels: u32 = 3u;
 override input: u32 = 0u;
 override mode: u32 = 1u;
 override flat: u32 = 0u;
+override bin: u32 = 1u;
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> raw: array<u32>;
@@ -54,6 +58,8 @@ const MODE_COPY: u32 = 0u;
 const MODE_FIXED: u32 = 1u;
 const MODE_GUARDED: u32 = 2u;
 const EXPONENT: u32 = 0x7f800000u;
+// Exponent of 1/4 as an f32 stores it.
+const QUARTER: u32 = 125u;
 
 // Words i .. i + 3 of the dark of colour c.
 fn dark(c: u32, i: u32) -> vec4<u32> {
@@ -106,35 +112,65 @@ fn cell_of(c: u32, odd: bool) -> Cell {
     return Cell(vec4<f32>(p.black0), vec4<f32>(gain));
 }
 
-// Calibrates the 4 samples q (integers, or the bits of floats) of colour c at sample k of the plane; samples that
-// are not to `keep` are padding; `odd` rows of the frame have the cell's second row.
-fn finish(c: u32, k: u32, odd: bool, q: vec4<u32>, keep: vec4<bool>) {
-    var store = input;
-    var v = q;
+// The 4 samples q (integers, or the bits of floats) of colour c at sample k of the dark, calibrated; `odd` rows of the
+// frame have the cell's second row.
+fn calibrated(c: u32, k: u32, odd: bool, q: vec4<u32>) -> vec4<u32> {
+    if mode == MODE_COPY {
+        return q;
+    }
     if mode == MODE_FIXED {
-        store = STORE_U16;
         let i = (q << vec4<u32>(p.shift)) & vec4<u32>(0xffffu);
         let words = dark(c, k >> 1u);
         let m = unpack16(words.x, words.y);
-        v = select(i, i - m, i > m);
-    } else if mode != MODE_COPY {
-        store = STORE_F32;
-        let cell = cell_of(c, odd);
-        let l = select(vec4<f32>(q), bitcast<vec4<f32>>(q), input == STORE_F32) - cell.black;
-        var m: vec4<f32>;
-        var gain = cell.gain;
-        if flat == 0u {
-            m = bitcast<vec4<f32>>(dark(c, k));
-        } else {
-            let a = bitcast<vec4<f32>>(dark(c, 2u * k));
-            let b = bitcast<vec4<f32>>(dark(c, 2u * k + 4u));
-            m = vec4<f32>(a.xz, b.xz);
-            gain *= vec4<f32>(a.yw, b.yw);
-        }
-        let off = vec4<bool>(mode != MODE_GUARDED) | (l > m);
-        v = bitcast<vec4<u32>>(select(l, l - m, off) * gain);
+        return select(i, i - m, i > m);
     }
-    put_samples(c, store, k, select(vec4<u32>(), v, keep));
+    let cell = cell_of(c, odd);
+    let l = select(vec4<f32>(q), bitcast<vec4<f32>>(q), input == STORE_F32) - cell.black;
+    var m: vec4<f32>;
+    var gain = cell.gain;
+    if flat == 0u {
+        m = bitcast<vec4<f32>>(dark(c, k));
+    } else {
+        let a = bitcast<vec4<f32>>(dark(c, 2u * k));
+        let b = bitcast<vec4<f32>>(dark(c, 2u * k + 4u));
+        m = vec4<f32>(a.xz, b.xz);
+        gain *= vec4<f32>(a.yw, b.yw);
+    }
+    let off = vec4<bool>(mode != MODE_GUARDED) | (l > m);
+    return bitcast<vec4<u32>>(select(l, l - m, off) * gain);
+}
+
+// How calibrated samples are stored.
+fn own_store() -> u32 {
+    if mode == MODE_COPY {
+        return input;
+    }
+    return select(STORE_F32, STORE_U16, mode == MODE_FIXED);
+}
+
+// Writes the 4 calibrated samples v from sample k on of colour c; those that are not to `keep` are padding.
+fn finish(c: u32, k: u32, v: vec4<u32>, keep: vec4<bool>) {
+    put_samples(c, own_store(), k, select(vec4<u32>(), v, keep));
+}
+
+// Writes the means of 4 cells from sample k on of colour c: a and b are their upper samples, d and e the lower ones.
+fn finish_cells(c: u32, k: u32, a: vec4<u32>, b: vec4<u32>, d: vec4<u32>, e: vec4<u32>, keep: vec4<bool>) {
+    if own_store() == STORE_F32 {
+        let up = bitcast<vec4<f32>>(vec4<u32>(a.xz, b.xz)) + bitcast<vec4<f32>>(vec4<u32>(a.yw, b.yw));
+        let low = bitcast<vec4<f32>>(vec4<u32>(d.xz, e.xz)) + bitcast<vec4<f32>>(vec4<u32>(d.yw, e.yw));
+        put_samples(c, STORE_F32, k, select(vec4<u32>(), bitcast<vec4<u32>>((up + low) * 0.25), keep));
+        return;
+    }
+    let up = vec4<u32>(a.xz, b.xz) + vec4<u32>(a.yw, b.yw);
+    let sum = up + vec4<u32>(d.xz, e.xz) + vec4<u32>(d.yw, e.yw);
+    if own_store() == STORE_U8 {
+        put_samples(c, STORE_U16, k, select(vec4<u32>(), sum, keep));
+        return;
+    }
+    // A quarter of a level's unit is a power of two, made of its exponent: devices divide inexactly.
+    let shift = select(0u, p.shift, mode == MODE_FIXED);
+    let level = vec4<f32>(sum) * bitcast<f32>((QUARTER - shift) << 23u);
+    put_samples(c, STORE_F32, k, select(vec4<u32>(), bitcast<vec4<u32>>(level), keep));
 }
 
 fn finite(bits: vec4<u32>) -> vec4<u32> {
@@ -192,10 +228,45 @@ fn colours(s: u32) -> Colours {
     return Colours(vec4(a.x, a.w, b.z, c.y), vec4(a.y, b.x, b.w, c.z), vec4(a.z, b.y, c.x, c.w));
 }
 
+// 4 cells from column x on of row y of what comes out: 8 pixels of two rows of the frame.
+fn cells(x: u32, y: u32) {
+    let k = y * p.out_stride + x;
+    let at = vec2<u32>(2u * y, 2u * y + 1u) * p.stride + 2u * x;
+    let s = (vec2<u32>(2u * y, 2u * y + 1u) * p.width + 2u * x) * channels;
+    let keep = 2u * vec4<u32>(x, x + 1u, x + 2u, x + 3u) + 1u < vec4<u32>(p.width);
+    if channels == 1u {
+        let a = calibrated(0u, at.x, false, mono(s.x));
+        let b = calibrated(0u, at.x + 4u, false, mono(s.x + 4u));
+        let d = calibrated(0u, at.y, true, mono(s.y));
+        let e = calibrated(0u, at.y + 4u, true, mono(s.y + 4u));
+        finish_cells(0u, k, a, b, d, e, keep);
+        return;
+    }
+    let a = colours(s.x);
+    let b = colours(s.x + 12u);
+    let d = colours(s.y);
+    let e = colours(s.y + 12u);
+    colour_cells(0u, k, at, array<vec4<u32>, 4>(a.r, b.r, d.r, e.r), keep);
+    colour_cells(1u, k, at, array<vec4<u32>, 4>(a.g, b.g, d.g, e.g), keep);
+    colour_cells(2u, k, at, array<vec4<u32>, 4>(a.b, b.b, d.b, e.b), keep);
+}
+
+fn colour_cells(c: u32, k: u32, at: vec2<u32>, q: array<vec4<u32>, 4>, keep: vec4<bool>) {
+    let a = calibrated(c, at.x, false, q[0]);
+    let b = calibrated(c, at.x + 4u, false, q[1]);
+    let d = calibrated(c, at.y, true, q[2]);
+    let e = calibrated(c, at.y + 4u, true, q[3]);
+    finish_cells(c, k, a, b, d, e, keep);
+}
+
 @compute @workgroup_size(64)
 fn calibrate(@builtin(global_invocation_id) id: vec3<u32>) {
     let x = id.x * 4u;
-    if x >= p.stride || id.y >= p.rows {
+    if x >= p.out_stride || id.y >= p.rows {
+        return;
+    }
+    if bin == 2u {
+        cells(x, id.y);
         return;
     }
     let s = (id.y * p.width + x) * channels;
@@ -203,11 +274,11 @@ fn calibrate(@builtin(global_invocation_id) id: vec3<u32>) {
     let odd = ((p.row0 + id.y) & 1u) == 1u;
     let keep = vec4<u32>(x, x + 1u, x + 2u, x + 3u) < vec4<u32>(p.width);
     if channels == 1u {
-        finish(0u, k, odd, mono(s), keep);
+        finish(0u, k, calibrated(0u, k, odd, mono(s)), keep);
         return;
     }
     let rgb = colours(s);
-    finish(0u, k, odd, rgb.r, keep);
-    finish(1u, k, odd, rgb.g, keep);
-    finish(2u, k, odd, rgb.b, keep);
+    finish(0u, k, calibrated(0u, k, odd, rgb.r), keep);
+    finish(1u, k, calibrated(1u, k, odd, rgb.g), keep);
+    finish(2u, k, calibrated(2u, k, odd, rgb.b), keep);
 }

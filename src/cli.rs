@@ -19,7 +19,7 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "Exit codes:
   0  done (even if single frames were rejected, also after Ctrl-C)
-  1  nothing could be stacked, or an output failed
+  1  nothing could be stacked, an output failed, or the night does not fit in memory
   2  wrong usage: flags, or masters that do not fit the lights
   3  the backend asked for cannot be used
   4  a folder, or the session, does not exist
@@ -200,9 +200,13 @@ pub struct CalibrationArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment would become the help of the group")]
     pub reading: ReadingArgs,
-    /// How a mosaic becomes colours.
-    #[arg(long, value_enum, default_value = "mhc")]
-    pub demosaic: DemosaicArg,
+    /// How a mosaic becomes colours [default: mhc; superpixel with --bin 2].
+    #[arg(long, value_enum)]
+    pub demosaic: Option<DemosaicArg>,
+    /// 2: stack at half size, in a quarter of the memory: frames are calibrated pixel by pixel, then each 2x2 cell is
+    /// averaged; of a mosaic's cell a colour pixel is made (--demosaic superpixel). 1: at full size.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub bin: u32,
     /// Colours of RAW frames: balanced as the camera did and in sRGB, or as the sensor sees them.
     #[arg(long, value_enum, default_value = "camera", alias = "color")]
     pub colour: ColourArg,

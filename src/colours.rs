@@ -18,6 +18,32 @@ pub(crate) struct Colours<B: Backend> {
     hot: Option<B::Buffer>,
 }
 
+/// What decides how much memory the stage takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Cells become pixels.
+    pub(crate) superpixel: bool,
+    repairs: bool,
+    listed: bool,
+}
+
+impl Size {
+    pub(crate) fn of(mosaic: &Mosaic) -> Size {
+        Size {
+            superpixel: mosaic.method == Method::Superpixel,
+            repairs: repairs(mosaic),
+            listed: mosaic.hot.is_some(),
+        }
+    }
+
+    /// Words that [`Colours::new`] allocates.
+    pub(crate) fn words(&self, frame: &Shape) -> usize {
+        let planes = 1 + usize::from(self.repairs && self.superpixel);
+        let list = if self.listed { list_words(frame.width) * frame.height } else { 0 };
+        planes * stride(frame.width) * frame.height + list
+    }
+}
+
 /// Whether hot pixels are looked for, or known.
 fn repairs(mosaic: &Mosaic) -> bool {
     mosaic.find || mosaic.hot.is_some()
@@ -39,13 +65,6 @@ impl<B: Backend> Colours<B> {
                 None => None,
             },
         })
-    }
-
-    /// Words that [`Colours::new`] allocates.
-    pub(crate) fn words(frame: &Shape, mosaic: &Mosaic) -> usize {
-        let planes = 1 + usize::from(repairs(mosaic) && mosaic.method == Method::Superpixel);
-        let list = if mosaic.hot.is_some() { list_words(frame.width) * frame.height } else { 0 };
-        planes * stride(frame.width) * frame.height + list
     }
 
     /// Moves the list of hot pixels to the device.

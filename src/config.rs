@@ -308,14 +308,27 @@ fn calibration(args: CalibrationArgs, scale: bool) -> Result<Calibration> {
         wishes: Wishes {
             dark_rule,
             demosaic: match args.demosaic {
-                DemosaicArg::Bilinear => demosaic::Method::Bilinear,
-                DemosaicArg::Mhc => demosaic::Method::Mhc,
-                DemosaicArg::Superpixel => demosaic::Method::Superpixel,
+                Some(DemosaicArg::Bilinear) => demosaic::Method::Bilinear,
+                Some(DemosaicArg::Mhc) | None => demosaic::Method::Mhc,
+                Some(DemosaicArg::Superpixel) => demosaic::Method::Superpixel,
             },
             balance: matches!(args.colour, ColourArg::Camera),
             repair: !args.keep_hot_pixels,
+            bin: bin(args.bin, args.demosaic)?,
         },
     })
+}
+
+/// Pixels of a frame along each side of one of the stack.
+fn bin(asked: u32, demosaic: Option<DemosaicArg>) -> Result<usize> {
+    match (asked, demosaic) {
+        (1, _) => Ok(1),
+        (2, None | Some(DemosaicArg::Superpixel)) => Ok(2),
+        (2, Some(_)) => Err(Error::Usage(
+            "--bin 2 makes one pixel of each 2x2 cell of a mosaic: leave --demosaic out, or --bin".into(),
+        )),
+        _ => Err(Error::Usage(format!("--bin takes 1 (full size) or 2 (half size): got {asked}"))),
+    }
 }
 
 /// Frames in a row that make a new target, where nobody says.

@@ -166,20 +166,10 @@ impl<B: Backend> Engine<B> {
         })
     }
 
-    /// Bytes that an engine allocates for a setup: frame, dark, working planes, stacks, alignment.
+    /// Whether the device has room for a setup.
     #[must_use]
-    pub fn bytes(setup: &Setup, plan: &Plan) -> u64 {
-        let Shape { width, height, channels, .. } = setup.shape;
-        let plane = (stride(width) * height) as u64;
-        let states = Method::states(&setup.methods);
-        let stacks = 4 * plane * (states.len() * channels) as u64;
-        let counts = if states.iter().any(|m| m.coverage()) { 2 * plane } else { 0 };
-        let dark: usize = plan.dark.iter().map(|d| 4 * d.len()).sum();
-        let work = 4 * (plan.format.words(stride(width), height) * channels) as u64;
-        let gray = if setup.align { 2 * plane + plane / 8 } else { 0 };
-        let gray = if setup.tones { 2 * gray } else { gray };
-        let mosaic = plan.mosaic.as_ref().map_or(0, |m| 4 * Colours::<B>::words(&setup.frame, m) as u64);
-        setup.frame.bytes() as u64 + mosaic + dark as u64 + work + stacks + counts + gray
+    pub fn fits(backend: &mut B, setup: &Setup, plan: &Plan) -> bool {
+        buffers(backend, setup, plan).is_ok()
     }
 
     /// The backend, for another engine.
@@ -209,6 +199,11 @@ impl<B: Backend> Engine<B> {
     /// The share of white that pictures show as white: less than 1 where a flat made clipped samples less than that.
     pub(crate) fn top(&self) -> f32 {
         self.plan.top
+    }
+
+    /// Whether cells of 2x2 calibrated pixels were averaged.
+    pub(crate) fn binned(&self) -> bool {
+        self.plan.bin > 1
     }
 
     /// Puts a frame, which must have the setup's shape, on the device, calibrates it and finds its pose, where none is
@@ -298,7 +293,8 @@ impl<B: Backend> Engine<B> {
             mode: self.plan.mode as u32,
             shift: self.plan.shift,
             flat: u32::from(self.plan.flat),
-            pad: [0; 2],
+            bin: self.plan.bin as u32,
+            out_stride: stride(width / self.plan.bin) as u32,
             black,
             gain: self.plan.gain,
         };

@@ -64,6 +64,9 @@ pub enum Error {
     /// The GPU failed while at work (device lost, out of memory).
     #[error("{0}")]
     Gpu(String),
+    /// What is to be done does not fit in memory.
+    #[error("{0}")]
+    Memory(String),
     /// The normal equations cannot be solved: flat field, or too few stars.
     #[error("alignment equations are singular: too few stars or a flat field")]
     Singular,
@@ -106,7 +109,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub mod exit {
     /// Done, even if single frames were rejected, also after Ctrl-C.
     pub const DONE: u8 = 0;
-    /// Nothing could be stacked, or an output failed.
+    /// Nothing could be stacked, an output failed, or the night does not fit in memory.
     pub const FAILED: u8 = 1;
     /// Wrong usage of the command line.
     pub const USAGE: u8 = 2;

@@ -25,7 +25,7 @@
 //! | [`watch`] | a hot folder: which files in it are complete, and which were overwritten |
 //! | [`build_master`] | the `master` command |
 //! | [`page`], [`service`], [`legacy`] | the page that the room sees; systemd's notify protocol; the original script's command line |
-//! | [`memory`], [`timing`], [`mod@cache_dir`] | how much may be used; one span per kernel and host stage; where caches lie |
+//! | [`memory`], [`timing`], [`mod@cache_dir`] | how much may be used, and how much a night takes; one span per kernel and host stage; where caches lie |
 //!
 //! # Data flow
 //!
@@ -112,6 +112,11 @@
 //! - **Working planes are as narrow as exactness allows**: samples without a dark keep their type; 8-bit samples less a
 //!   dark whose values are multiples of 1/256 are exact in 16-bit fixed point (a `peak-mean` master of up to nine darks
 //!   always is); anything else is f32.
+//! - **Half size comes out of `calibrate`**: planes of full size would take the memory that `--bin 2` is to save. The mean of four
+//!   samples is exact: bytes are summed in 16 bits, the rest (18 bits of a fixed-point sum) fits an f32. Mosaics take the road of
+//!   superpixels. See [`kernels::calibrate`].
+//! - **What a night takes is known before it begins**, by one formula that tests hold against allocations and peaks: see
+//!   [`memory::need`].
 //! - **Dark and flat are one buffer of pairs**: with both for three colours apart, eight storage buffers would not do.
 //! - **White balance is a gain in `calibrate`**, before colours are interpolated (gradients of balanced colours agree); the
 //!   camera's matrix is linear and waits until something is shown. In pictures the sensor's clipping is white; linear

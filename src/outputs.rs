@@ -5,7 +5,7 @@ use crate::config::{Config, Output};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::frame::Orientation;
-use crate::io::{self, Card};
+use crate::io::{self, Card, Value};
 use crate::rules::Method;
 use crate::summary::Summary;
 use std::borrow::Cow;
@@ -15,6 +15,9 @@ use std::sync::mpsc::sync_channel;
 
 /// What stands before the number of a finished stack.
 const STACK: &str = "_stack";
+
+/// What headers say of a stack of half size that is no mosaic's (superpixels have a line of their own).
+const BINNED: &str = "frames averaged over cells of 2x2 pixels";
 
 /// What is said and shown of a stack.
 #[derive(Clone, Debug)]
@@ -202,7 +205,11 @@ pub(crate) fn render<B: Backend>(
         Output::Png16 => Data::Words(engine.picture16(method, &look)?),
         Output::Tiff16 => Data::Words16(engine.picture16(method, &look)?),
         Output::Tiff => Data::Floats(engine.linear(method)?),
-        Output::Fits => Data::Fits(engine.linear(method)?, subject.summary.cards(method)),
+        Output::Fits => {
+            let mut cards = subject.summary.cards(method);
+            cards.extend(engine.binned().then(|| Card::new("HISTORY", Value::Text(BINNED.to_owned()))));
+            Data::Fits(engine.linear(method)?, cards)
+        }
     };
     Ok(Job {
         path: path(config, method, format, label),
@@ -256,6 +263,11 @@ pub(crate) fn save(job: Job) -> Result<()> {
     }
 }
 
+/// Whether pictures are turned.
+pub(crate) fn turns(o: Orientation) -> bool {
+    matches!(o.0, 2..=8)
+}
+
 /// Turns a picture upright.
 pub(crate) fn turned<T: Copy>(
     data: &[T],
@@ -264,7 +276,7 @@ pub(crate) fn turned<T: Copy>(
     c: usize,
     o: Orientation,
 ) -> (Cow<'_, [T]>, usize, usize) {
-    if !matches!(o.0, 2..=8) {
+    if !turns(o) {
         return (Cow::Borrowed(data), w, h);
     }
     let (data, w, h) = io::turn(data, w, h, c, o);

@@ -8,8 +8,10 @@ use crate::engine::{Engine, Refused, Setup};
 use crate::error::{Error, Result};
 use crate::frame::SampleType;
 use crate::inputs;
+use crate::io;
 use crate::judge::{Judge, OnChange};
 use crate::master::{Masters, Plan};
+use crate::memory::{self, need::Habits};
 use crate::outputs::{self, Subject};
 use crate::record::{self, Journal, Placed, Poses};
 use crate::report::{EVENTS, Report};
@@ -25,8 +27,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 mod first;
 mod frames;
+mod room;
 
 pub(crate) use first::First;
+use room::Room;
 
 /// Where decisions are written down.
 pub(crate) trait Ledger {
@@ -75,6 +79,8 @@ pub(crate) struct Night<B: Backend> {
     pub(crate) engine: Engine<B>,
     /// What the first frame settled.
     pub(crate) first: First,
+    /// Bytes that the program has at most: see [`crate::memory::need`].
+    pub(crate) need: u64,
     /// What is said and shown of the stack.
     pub(crate) subject: Subject,
     /// The first stacked frame; the first frame until one is stacked.
@@ -170,9 +176,13 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
     }
 
     /// Allocates everything, now that the frames' shape is known; with the rules of `methods`, where they are settled.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where it would not fit, with what would.
     pub(crate) fn begin(&mut self, first: First, methods: Option<&[Method]>) -> Result<Night<B>> {
         let config = self.config;
         let white = first.white;
+        let masters = self.masters.bytes();
         let plan = self.plan(&first)?;
         let canvas = plan.canvas;
         let linear = first.sensor.linear;
@@ -187,9 +197,9 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
         let Some(backend) = self.backend.take() else {
             return Err(Error::Gpu("the backend is gone".into()));
         };
-        let setup = |methods: &[Method]| Setup {
+        let setup = |methods: &[Method], shape| Setup {
             frame: first.shape,
-            shape: canvas,
+            shape,
             matrix,
             white,
             methods: methods.to_vec(),
@@ -198,33 +208,33 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
             align_to: config.align_to,
             tones: config.rules.on_change == OnChange::Scale,
         };
-        // Frames that are decoded or waiting lie in host memory too.
-        let held = (threads() as u64 + 1) * first.shape.bytes() as u64;
-        let need = Engine::<B>::bytes(&setup(Method::SIX), &plan) + held;
-        let free = backend.free_memory();
+        let room = Room::new(&backend, &setup(Method::SIX, canvas), &plan, self.habits(&first, masters));
         let methods = match methods.or(config.methods.as_deref()) {
             Some(methods) => methods.to_vec(),
             None if linear || config.live && first.shape.sample != SampleType::U8 => vec![Method::Mean],
             None if config.live => vec![Method::AddComp],
-            None if free.is_some_and(|free| need > free) => {
-                self.alone(&format!("need {} MB of {} MB", mb(need), mb(free.unwrap_or(0))));
+            None if !room.fits(Method::SIX, false) && room.fits(&[Method::AddComp], false) => {
+                self.alone(&room.lack(Method::SIX));
                 vec![Method::AddComp]
             }
             None => Method::SIX.to_vec(),
         };
-        let (engine, methods) = match Engine::new(backend, setup(&methods), plan) {
+        room.check(&methods)?;
+        let (engine, methods) = match Engine::new(backend, setup(&methods, canvas), plan) {
             Ok(engine) => (engine, methods),
             Err(Refused { again: Some(again), why }) if config.methods.is_none() && methods.len() > 1 => {
                 self.alone(&format!("do not fit: {why}"));
                 let (backend, plan) = *again;
                 let methods = vec![Method::AddComp];
-                (Engine::new(backend, setup(&methods), plan).map_err(|r| r.why)?, methods)
+                let engine = Engine::new(backend, setup(&methods, canvas), plan);
+                (engine.map_err(|refused| room::refusal(refused, &methods, setup))?, methods)
             }
-            Err(refused) => return Err(refused.why),
+            Err(refused) => return Err(room::refusal(refused, &methods, setup)),
         };
         let judge = Judge::new(config.rules, (canvas.width, canvas.height), f64::from(white));
         Ok(Night {
             engine,
+            need: room.need(&methods),
             subject: Subject { methods, orientation: first.tags.orientation, linear, summary },
             reference: first.path.clone(),
             first,
@@ -243,7 +253,7 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
         if let Some((w, h)) = self.config.poses.as_ref().and_then(Poses::canvas).filter(|own| *own != canvas)
         {
             return Err(Error::Usage(format!(
-                "the poses are of a canvas of {w}x{h}, the stack's is {}x{}: use the same --demosaic",
+                "the poses are of a canvas of {w}x{h}, the stack's is {}x{}: use the same --demosaic and --bin",
                 canvas.0, canvas.1
             )));
         }
@@ -253,6 +263,23 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
         self.masters = Masters::default();
         self.tell(&plan);
         Ok(plan)
+    }
+
+    /// What decides how much memory a night like `first` takes, with so many bytes of masters.
+    fn habits(&self, first: &First, masters: u64) -> Habits {
+        let config = self.config;
+        let (file, beside) = io::memory_of(&first.path, &first.shape);
+        let rules = config.rules;
+        Habits {
+            threads: threads(),
+            file,
+            beside,
+            masters,
+            outputs: config.formats.clone(),
+            turned: outputs::turns(first.tags.orientation),
+            live: config.live,
+            midway: config.debug_frames || rules.restart || rules.on_change == OnChange::Restart,
+        }
     }
 
     /// Says what is noteworthy of how lights are calibrated.
@@ -303,8 +330,9 @@ impl<B: Backend> Run<'_, B, Journal> {
         {
             let mut all = night.engine.timings();
             all.merge(&self.timings);
-            report.event("timings", spans(&all));
+            report.event("timings", spans(&all, night.need));
             report.line(&all.table((stacked + rejected) as u64));
+            report.line(&peaks(night.need));
         }
         let names: Vec<_> = written.iter().flatten().map(|p| p.to_string_lossy()).collect();
         report.event("done", json!({ "stacked": stacked, "rejected": rejected, "outputs": names }));
@@ -329,11 +357,6 @@ impl<B: Backend> Run<'_, B, Journal> {
     }
 }
 
-/// Bytes in millions.
-fn mb(bytes: u64) -> u64 {
-    bytes / 1_000_000
-}
-
 /// Why a file is no frame, without the path that the record names already.
 fn reason(e: &Error, path: &Path) -> String {
     let text = e.to_string();
@@ -351,8 +374,14 @@ fn elapsed(before: &Timings, after: &Timings) -> Map<String, Value> {
         .collect()
 }
 
-/// The timing table as an event.
-pub(crate) fn spans(all: &Timings) -> Value {
+/// Memory by the formula and by measurement, in a line.
+pub(crate) fn peaks(need: u64) -> String {
+    let measured = memory::peak().map_or(String::new(), |peak| format!(", {} MB measured", room::mb(peak)));
+    format!("memory: {} MB expected at most{measured}", room::mb(need))
+}
+
+/// The timing table as an event, and what memory was expected to be needed.
+pub(crate) fn spans(all: &Timings, need: u64) -> Value {
     let rows: Vec<_> = all
         .spans()
         .iter()
@@ -361,5 +390,5 @@ pub(crate) fn spans(all: &Timings) -> Value {
                     "ms": s.spent.as_secs_f64() * 1e3, "bytes": s.bytes })
         })
         .collect();
-    json!({ "spans": rows })
+    json!({ "spans": rows, "need_bytes": need, "peak_bytes": memory::peak() })
 }

@@ -29,7 +29,8 @@ fn copy_params(width: usize, height: usize) -> CalibrateParams {
         mode: Mode::Copy as u32,
         shift: 8,
         flat: 0,
-        pad: [0; 2],
+        bin: 1,
+        out_stride: stride(width) as u32,
         black: [0.0; 4],
         gain: [1.0; 4],
     }

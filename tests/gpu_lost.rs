@@ -47,8 +47,8 @@ impl Backend for Lost {
         "a device that will be lost".into()
     }
 
-    fn free_memory(&self) -> Option<u64> {
-        self.cpu.free_memory()
+    fn memory(&self) -> Option<u64> {
+        self.cpu.memory()
     }
 
     fn alloc(&mut self, label: &'static str, words: usize) -> Result<CpuBuffer> {

@@ -57,6 +57,8 @@ impl Calls for Calibrate {
                 mode: mode as u32,
                 shift: if input == Store::U8 { 8 } else { 0 },
                 flat: u32::from(flat),
+                bin: 1,
+                out_stride: stride(w) as u32,
                 black: [128.0; 4],
                 gain: [2.0, 1.0, 1.0, 1.5],
                 ..Zeroable::zeroed()

@@ -1,7 +1,7 @@
 //! The CPU backend: runs the twins over bands of rows on all cores, with the best instructions at hand.
 
 use super::Backend;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::Kernel;
 use crate::timing::Timings;
 use memmap2::MmapMut;
@@ -27,17 +27,17 @@ enum Storage {
 }
 
 impl CpuBuffer {
-    /// `words` zeros.
-    fn new(words: usize) -> CpuBuffer {
+    /// `words` zeros; `None` where there is no room for them.
+    fn new(words: usize) -> Option<CpuBuffer> {
         if words >= HUGE_WORDS
             && let Ok(pages) = MmapMut::map_anon(words * 4)
         {
             // Only advice: without it the pages are small.
             #[cfg(target_os = "linux")]
             let _ = pages.advise(memmap2::Advice::HugePage);
-            return CpuBuffer(Storage::Pages(pages));
+            return Some(CpuBuffer(Storage::Pages(pages)));
         }
-        CpuBuffer(Storage::Vector(vec![0; words]))
+        bytemuck::allocation::try_zeroed_vec(words).ok().map(|words| CpuBuffer(Storage::Vector(words)))
     }
 
     fn words(&self) -> &[u32] {
@@ -96,12 +96,14 @@ impl Backend for Cpu {
         format!("CPU, {} threads, {set}", rayon::current_num_threads())
     }
 
-    fn free_memory(&self) -> Option<u64> {
-        crate::memory::available()
+    fn memory(&self) -> Option<u64> {
+        crate::memory::room()
     }
 
-    fn alloc(&mut self, _: &'static str, words: usize) -> Result<CpuBuffer> {
-        Ok(CpuBuffer::new(words))
+    fn alloc(&mut self, label: &'static str, words: usize) -> Result<CpuBuffer> {
+        const MB: usize = 1_000_000;
+        let none = || Error::Memory(format!("memory: {} MB for `{label}` are not to be had", words * 4 / MB));
+        CpuBuffer::new(words).ok_or_else(none)
     }
 
     fn upload(&mut self, to: &mut CpuBuffer, words: Vec<u32>) -> Result<Vec<u32>> {

@@ -20,15 +20,17 @@ pub trait Backend {
     /// One line: device and driver, or cores.
     fn describe(&self) -> String;
 
-    /// Bytes that can still be taken, where the system says.
-    fn free_memory(&self) -> Option<u64> {
+    /// Bytes that the program may have in all, what it has already included, where its buffers are the program's own
+    /// memory and the system says. Elsewhere a buffer that cannot be had tells.
+    fn memory(&self) -> Option<u64> {
         None
     }
 
     /// A buffer of `words` words, all 0.
     ///
     /// # Errors
-    /// [`Error::Gpu`](crate::error::Error::Gpu) where the device has not that much memory.
+    /// [`Error::Gpu`](crate::error::Error::Gpu), or [`Error::Memory`](crate::error::Error::Memory) of the host's, where
+    /// there is not that much.
     fn alloc(&mut self, label: &'static str, words: usize) -> Result<Self::Buffer>;
 
     /// Replaces the start of `to` by `words` and gives back a vector to decode the next frame into.

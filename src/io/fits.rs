@@ -54,7 +54,7 @@ pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture
         Err(name) => (None, Some(name)),
     };
     shape.mosaic = mosaic;
-    samples::room(&mut words, shape.words());
+    samples::room(&mut words, shape.words())?;
     if image.tiled {
         tiles::decode(&image, &data, &grid.layout(&shape), &scaling, &mut words)?;
     } else {

@@ -68,7 +68,7 @@ pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture
     let shape = samples::shape(size.0, size.1, channels, SampleType::U8, bytes.len())?;
     // Lenient with headers, which cameras pad; strict with the samples, which must never be guessed.
     decoder.set_options(options.jpeg_set_out_colorspace(space).set_strict_mode(true));
-    samples::room(&mut words, shape.words());
+    samples::room(&mut words, shape.words())?;
     decoder.decode_into(bytemuck::cast_slice_mut(&mut words)).map_err(words_of)?;
     samples::seal(&mut words, &shape);
     let tags = decoder.exif().cloned().map(exif::from_block).unwrap_or_default();

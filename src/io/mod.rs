@@ -46,6 +46,8 @@ pub struct Format {
     pub decode: fn(&mut Vec<u8>, Vec<u32>) -> std::result::Result<Picture, String>,
     /// Reads the tags alone, and no more of the file than they take.
     pub tags: fn(File) -> Tags,
+    /// Bytes a sample that `decode` holds beside the file and the words.
+    pub beside: u64,
 }
 
 /// What a decoder makes of a file.
@@ -63,11 +65,11 @@ pub struct Picture {
 /// Every file type that livestack reads.
 #[rustfmt::skip]
 pub const FORMATS: &[Format] = &[
-    Format { name: "JPEG", extensions: &["jpg", "jpeg"], magic: jpeg::is_jpeg, decode: jpeg::decode, tags: jpeg::tags },
-    Format { name: "PNG", extensions: &["png"], magic: png::is_png, decode: png::decode, tags: png::tags },
-    Format { name: "TIFF", extensions: &["tif", "tiff"], magic: tiff::is_tiff, decode: tiff::decode, tags: tiff::tags },
-    Format { name: "FITS", extensions: &["fits", "fit", "fts", "fz", "fits.gz", "fit.gz", "fts.gz"], magic: fits::is_fits, decode: fits::decode, tags: fits::tags },
-    Format { name: "RAW", extensions: raw::EXTENSIONS, magic: raw::is_raw, decode: raw::decode, tags: raw::tags },
+    Format { name: "JPEG", extensions: &["jpg", "jpeg"], magic: jpeg::is_jpeg, decode: jpeg::decode, tags: jpeg::tags, beside: 0 },
+    Format { name: "PNG", extensions: &["png"], magic: png::is_png, decode: png::decode, tags: png::tags, beside: 0 },
+    Format { name: "TIFF", extensions: &["tif", "tiff"], magic: tiff::is_tiff, decode: tiff::decode, tags: tiff::tags, beside: 0 },
+    Format { name: "FITS", extensions: &["fits", "fit", "fts", "fz", "fits.gz", "fit.gz", "fts.gz"], magic: fits::is_fits, decode: fits::decode, tags: fits::tags, beside: 0 },
+    Format { name: "RAW", extensions: raw::EXTENSIONS, magic: raw::is_raw, decode: raw::decode, tags: raw::tags, beside: 2 },
 ];
 
 /// Most bytes of a file that is read: no frame of the largest size takes more, in any format.
@@ -95,6 +97,13 @@ pub fn is_image(path: &Path) -> bool {
 #[must_use]
 pub fn format_of(path: &Path) -> Option<&'static str> {
     named(path).map(|format| format.name)
+}
+
+/// Bytes of the file `path`, or else as many as its frame has, and a sample what its decoder holds beside: see
+/// [`Format::beside`].
+pub(crate) fn memory_of(path: &Path, frame: &Shape) -> (u64, u64) {
+    let bytes = std::fs::metadata(path).map_or(frame.bytes() as u64, |about| about.len());
+    (bytes, named(path).map_or(0, |format| format.beside))
 }
 
 /// Reads the frame `path`, in sensor coordinates.

@@ -31,7 +31,7 @@ pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture
         ColorType::Rgb | ColorType::Rgba | ColorType::Indexed => 3,
     };
     let stored = samples::shape(width, height, color.samples(), sample, bytes.len())?;
-    samples::room(&mut words, stored.words());
+    samples::room(&mut words, stored.words())?;
     reader.next_frame(bytemuck::cast_slice_mut(&mut words)).map_err(words_of)?;
     // To the end-of-image chunk: its absence is the only sign that the last bytes are missing.
     reader.finish().map_err(words_of)?;

@@ -230,7 +230,7 @@ impl Raw {
         };
         let (width, height) = (active.width as u32, active.height as u32);
         let shape = Shape { mosaic, ..samples::shape(width, height, self.channels, sample, file)? };
-        samples::room(&mut words, shape.words());
+        samples::room(&mut words, shape.words())?;
         let target: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
         match &self.samples {
             Samples::Integer(samples) => self.rows(samples, active, target),

@@ -1,6 +1,7 @@
 //! The buffer a frame is decoded into: its limits, its reuse, and what happens to samples that are not wanted.
 
 use crate::frame::{SampleType, Shape};
+use crate::memory;
 
 /// Most pixels of a frame. A header that asks for more is damaged: the largest sensors have a fifth of it.
 const MAX_PIXELS: u64 = 1 << 30;
@@ -40,14 +41,29 @@ pub(super) fn shape(
 }
 
 /// Makes `words` exactly `len` long for a decoder that overwrites all of it. A buffer that has the length
-/// is left as it is: clearing 60 MB for each frame would cost more than it helps.
-pub(super) fn room(words: &mut Vec<u32>, len: usize) {
-    if words.capacity() < len {
-        // A fresh zeroed allocation comes untouched from the system; growing would copy the old samples.
-        *words = vec![0; len];
-    } else {
+/// is left as it is: clearing 60 MB for each frame would cost more than it helps. Refused where there is no room: what
+/// the header of a picture says may be true, and more than this machine has.
+pub(super) fn room(words: &mut Vec<u32>, len: usize) -> Result<(), String> {
+    if words.capacity() >= len {
         words.resize(len, 0);
+        return Ok(());
     }
+    // A fresh zeroed allocation comes untouched from the system; growing would copy the old samples.
+    *words = Vec::new();
+    *words = zeros(len)?;
+    Ok(())
+}
+
+/// `len` zeros, or why not.
+pub(super) fn zeros<T: bytemuck::Zeroable>(len: usize) -> Result<Vec<T>, String> {
+    let bytes = len as u64 * size_of::<T>() as u64;
+    let free = if bytes > SMALL_BYTES { memory::available() } else { None };
+    let fits = free.is_none_or(|free| bytes <= free);
+    fits.then(|| bytemuck::allocation::try_zeroed_vec(len).ok()).flatten().ok_or_else(|| {
+        const MB: u64 = 1_000_000;
+        let there = free.map_or(String::new(), |free| format!(", {} MB are there", free / MB));
+        format!("its samples take {} MB of memory{there}", bytes / MB)
+    })
 }
 
 /// Drops the samples of each pixel beyond the first `shape.channels` of the `stored` ones, in place.

@@ -34,11 +34,11 @@ pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture
 
     let layout = Layout::of(&mut decoder, bytes.len())?;
     let (stored, shape) = (layout.stored, layout.shape);
-    samples::room(&mut words, stored.words());
+    samples::room(&mut words, stored.words())?;
     if layout.planar {
-        let mut planes = vec![0; stored.bytes()];
+        let mut planes: Vec<u8> = samples::zeros(stored.bytes())?;
         decoder.read_image_bytes(&mut planes).map_err(words_of)?;
-        samples::room(&mut words, shape.words());
+        samples::room(&mut words, shape.words())?;
         interleave(&planes, bytemuck::cast_slice_mut(&mut words), &shape);
     } else {
         let target: &mut [u8] = bytemuck::cast_slice_mut(&mut words);

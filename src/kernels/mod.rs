@@ -148,16 +148,35 @@ pub enum Store {
     F32 = 2,
 }
 
+impl Store {
+    /// The narrowest that holds the sum of four samples exactly.
+    #[must_use]
+    pub const fn of_sums(self) -> Store {
+        match self {
+            Store::U8 => Store::U16,
+            Store::U16 | Store::F32 => Store::F32,
+        }
+    }
+}
+
 /// Format of a calibrated plane: the store and the value of one unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlaneFormat {
     /// How samples are stored.
     pub store: Store,
-    /// Level units of one stored unit: 1, or 1/256 for 8-bit frames with a fixed-point dark.
+    /// Level units of one stored unit: 1, 1/256 for 8-bit frames with a fixed-point dark, 1/4 for sums of four of them
+    /// without one.
     pub unit: f32,
 }
 
 impl PlaneFormat {
+    /// That of the means of 2x2 cells: sums of bytes, whose unit is a quarter of theirs, or levels.
+    #[must_use]
+    pub const fn of_cells(self) -> PlaneFormat {
+        let store = self.store.of_sums();
+        PlaneFormat { store, unit: if matches!(store, Store::U16) { self.unit / 4.0 } else { 1.0 } }
+    }
+
     /// Words of a plane of `stride` x `height`.
     #[must_use]
     pub const fn words(&self, stride: usize, height: usize) -> usize {

@@ -43,11 +43,20 @@ pub struct Wishes {
     pub balance: bool,
     /// Repair hot pixels of mosaics.
     pub repair: bool,
+    /// Pixels of a frame along each side of one of the stack: 1, or 2, which makes superpixels of a mosaic.
+    pub bin: usize,
 }
 
 impl Wishes {
     /// Nothing special.
-    pub const USUAL: Wishes = Wishes { dark_rule: None, demosaic: Method::Mhc, balance: true, repair: true };
+    pub const USUAL: Wishes =
+        Wishes { dark_rule: None, demosaic: Method::Mhc, balance: true, repair: true, bin: 1 };
+
+    /// How a mosaic becomes colours: cells of 2x2 pixels are superpixels.
+    #[must_use]
+    pub const fn colours(&self) -> Method {
+        if self.bin == 1 { self.demosaic } else { Method::Superpixel }
+    }
 }
 
 /// The masters of a night.
@@ -76,6 +85,16 @@ pub struct Mosaic {
     pub find: bool,
 }
 
+impl Masters {
+    /// Bytes of their levels.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let Masters { dark, dark_is_bias: _, flat, flat_offset } = self;
+        let all = [dark, flat, flat_offset].into_iter().flatten();
+        all.map(|master| size_of_val(&master.levels[..]) as u64).sum()
+    }
+}
+
 /// How lights are calibrated: what kernel `calibrate` does, and the planes it makes.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -91,6 +110,8 @@ pub struct Plan {
     pub flat: bool,
     /// See [`CalibrateParams`](crate::kernels::calibrate::CalibrateParams).
     pub gain: [f32; 4],
+    /// Pixels along each side of a cell that kernel `calibrate` averages: 1, or 2 where the frames are no mosaic.
+    pub bin: usize,
     /// What becomes of a mosaic; `None` where the frames are none.
     pub mosaic: Option<Mosaic>,
     /// Size and channels of what is stacked; the type is the lights'.
@@ -106,10 +127,12 @@ pub struct Plan {
 impl Plan {
     /// The plan for lights of `shape` and `sensor`, whose level `white` stands for 1. Working planes are as narrow as
     /// the arithmetic allows: the samples' own type without a dark; 16-bit fixed point where every dark sample is exact
-    /// in it; else f32, as for all mosaics.
+    /// in it; else f32, as for all mosaics. The mean of four samples is exact, too: 8-bit ones without a dark are summed
+    /// in 16 bits, all others averaged in f32.
     ///
     /// # Errors
-    /// [`Error::Usage`] where a master's size, channels or mosaic do not fit the lights.
+    /// [`Error::Usage`] where a master's size, channels or mosaic do not fit the lights, or these are too small to be
+    /// binned.
     pub fn new(
         (shape, sensor): (Shape, &Sensor),
         white: f32,
@@ -147,21 +170,29 @@ impl Plan {
                 (mode, Store::F32, float_planes(&shape, (dark.as_ref(), scale), flat.as_ref()))
             }
         };
+        let bin = if shape.mosaic.is_some() { 1 } else { wishes.bin };
+        if shape.width.min(shape.height) < bin {
+            return Err(Error::Usage(format!(
+                "the lights are {shape}: too small for --bin {bin}: leave it out"
+            )));
+        }
         let (w, h) = match shape.mosaic {
-            Some(_) => demosaic::size((shape.width, shape.height), wishes.demosaic),
-            None => (shape.width, shape.height),
+            Some(_) => demosaic::size((shape.width, shape.height), wishes.colours()),
+            None => (shape.width / bin, shape.height / bin),
         };
+        let format = PlaneFormat { store, unit: if mode == Mode::Fixed { 1.0 / fixed } else { 1.0 } };
         let channels = if shape.mosaic.is_some() { 3 } else { shape.channels };
         Ok(Plan {
             mode,
             shift: if mode == Mode::Fixed { fixed.log2() as u32 } else { 0 },
-            format: PlaneFormat { store, unit: if mode == Mode::Fixed { 1.0 / fixed } else { 1.0 } },
+            format: if bin == 1 { format } else { format.of_cells() },
             dark: planes,
             flat: flat.is_some(),
             gain,
+            bin,
             mosaic: shape.mosaic.map(|pattern| Mosaic {
                 pattern,
-                method: wishes.demosaic,
+                method: wishes.colours(),
                 hot: dark.as_ref().filter(|_| wishes.repair && !dark_is_bias).map(hot),
                 find: wishes.repair && (dark.is_none() || *dark_is_bias),
             }),
@@ -170,6 +201,23 @@ impl Plan {
             top: flat.as_ref().map_or(1.0, Flat::top),
             canvas: Shape { width: w, height: h, channels, sample: shape.sample, mosaic: None },
         })
+    }
+}
+
+impl Plan {
+    /// Makes it that of `--bin 2`; false where the canvas is of half size already, or the lights of shape `frame` are too
+    /// small.
+    pub fn halve(&mut self, frame: &Shape) -> bool {
+        let whole = (self.canvas.width, self.canvas.height) == (frame.width, frame.height);
+        if !whole || frame.width.min(frame.height) < 2 {
+            return false;
+        }
+        (self.canvas.width, self.canvas.height) = (frame.width / 2, frame.height / 2);
+        match &mut self.mosaic {
+            Some(mosaic) => mosaic.method = Method::Superpixel,
+            None => (self.bin, self.format) = (2, self.format.of_cells()),
+        }
+        true
     }
 }
 

@@ -52,8 +52,9 @@ impl<B: Backend> Session<'_, B> {
         {
             let mut all = night.engine.timings();
             all.merge(&self.run.timings);
-            self.run.report.event("timings", crate::stack::spans(&all));
+            self.run.report.event("timings", crate::stack::spans(&all, night.need));
             self.run.report.line(&all.table((stacked + rejected) as u64));
+            self.run.report.line(&crate::stack::peaks(night.need));
         }
         self.run.report.event(
             "done",

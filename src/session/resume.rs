@@ -154,7 +154,7 @@ impl<'a, B: Backend> Session<'a, B> {
                     break;
                 }
                 Ok(None) => {}
-                Err(e @ (Error::Gpu(_) | Error::Usage(_))) => return Err(e),
+                Err(e @ (Error::Gpu(_) | Error::Usage(_) | Error::Memory(_))) => return Err(e),
                 Err(e) => damaged.push(e.to_string()),
             }
         }

@@ -43,9 +43,11 @@ pub(crate) fn of(config: &Config) -> Result<Settings> {
     set("--max-elongation", told(limits.max_elongation));
     set("--on-change", format!("{on_change:?}").to_lowercase());
     set("--restart-on-new-target", told(restart.then_some(new_target)));
-    let Wishes { dark_rule, demosaic, balance, repair } = c.wishes;
+    let Wishes { dark_rule, demosaic: _, balance, repair, bin } = c.wishes;
     set("--dark-rule", dark_rule.map_or(USUAL.into(), |rule| format!("{rule:?}").to_lowercase()));
-    set("--demosaic", demosaic.name().into());
+    set("--demosaic", c.wishes.colours().name().into());
+    // Sessions that were begun before there was such a setting have none.
+    set("--bin", told(Some(bin).filter(|bin| *bin != 1)));
     set("--colour", if balance { "camera" } else { "sensor" }.into());
     set("--keep-hot-pixels", (!repair).to_string());
     set("--bayer", told(config.wish.bayer.map(|bayer| bayer.map_or(NONE, |bayer| bayer.name()))));

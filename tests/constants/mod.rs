@@ -44,6 +44,7 @@ pub(crate) fn known() -> Vec<(&'static str, &'static str, Vec<f64>)> {
 /// Constants that only WGSL needs. `THREADS` is checked against the workgroup.
 pub(crate) const LOCAL: &[&str] = &[
     "EXPONENT",
+    "QUARTER",
     "SIDE",
     "QUADS",
     "LINES",
