@@ -192,9 +192,9 @@ impl Drop for Decoder {
     }
 }
 
-/// Steps of the Unix scheduler by which decoding gives way: a tenth of the processor where both want it.
+/// Steps of the Unix scheduler by which decoding gives way: a third of what it would have where both want a core.
 #[cfg(target_os = "linux")]
-const GIVE_WAY: i32 = 10;
+const GIVE_WAY: i32 = 5;
 
 /// Makes this thread give way to the pixel path: frames that are decoded ahead can wait, and what computes on all cores at
 /// once is as slow as the slowest of them.

@@ -247,39 +247,83 @@ fn gains(shape: &Shape, sensor: &Sensor, balance: bool) -> [f32; 4] {
 /// The master's channels times `factor` as padded planes of u16; `None` where one sample is no whole number that 16
 /// bits hold.
 fn whole_planes(master: &Master, factor: f32) -> Option<Vec<Vec<u32>>> {
-    // Above 2^23 an f32 has no fraction left: adding and taking off rounds to a whole number.
-    const ROUND: f32 = 8_388_608.0;
-    planes::<u16>(&master.shape, 2, |k| {
-        let units = master.levels[k] * factor;
-        let good = (units + ROUND) - ROUND == units && (0.0..=65535.0).contains(&units);
-        (units as i32 as u16, good)
+    let (w, channels) = (master.shape.width, master.shape.channels);
+    let arch = pulp::Arch::new();
+    planes::<u16>(&master.shape, 2, |y, c, out| {
+        let levels = &master.levels[y * w * channels..][..w * channels];
+        arch.dispatch(Whole { levels, channels, c, factor, out })
     })
+}
+
+/// A row of channel `c` of the `levels` of all, times `factor`, as whole numbers.
+struct Whole<'a> {
+    levels: &'a [f32],
+    channels: usize,
+    c: usize,
+    factor: f32,
+    out: &'a mut [u16],
+}
+
+impl pulp::NullaryFnOnce for Whole<'_> {
+    /// Whether 16 bits hold each of them.
+    type Output = bool;
+
+    #[inline(always)]
+    fn call(self) -> bool {
+        let Whole { levels, channels, c, factor, out } = self;
+        let mut odd = 0;
+        if channels == 3 {
+            for (o, pixel) in out.iter_mut().zip(levels.as_chunks::<3>().0) {
+                let (value, off) = number(pixel[c] * factor);
+                (*o, odd) = (value, odd | off);
+            }
+        } else {
+            for (o, level) in out.iter_mut().zip(levels.iter().skip(c).step_by(channels)) {
+                let (value, off) = number(level * factor);
+                (*o, odd) = (value, odd | off);
+            }
+        }
+        odd == 0
+    }
+}
+
+/// `units` as a whole number of 16 bits, and 0 where it is one, else 1.
+#[inline(always)]
+fn number(units: f32) -> (u16, u32) {
+    // Above 2^23 an f32 has no fraction left: adding and taking off rounds to a whole number, which stands in the last bits.
+    const ROUND: f32 = 8_388_608.0;
+    let good = ((units + ROUND) - ROUND == units) & (units >= 0.0) & (units <= 65535.0);
+    ((units + ROUND).to_bits() as u16, u32::from(!good))
 }
 
 /// Padded planes of the dark times its factor, each sample followed by 1 / flat where there is one; none where there is
 /// neither.
 fn float_planes(shape: &Shape, (dark, factor): (Option<&Master>, f32), flat: Option<&Flat>) -> Vec<Vec<u32>> {
+    fn each<T: bytemuck::Pod>(shape: &Shape, f: impl Fn(usize) -> T + Sync) -> Option<Vec<Vec<u32>>> {
+        planes::<T>(shape, size_of::<T>(), |y, c, out| {
+            let first = y * shape.width;
+            out.iter_mut().enumerate().for_each(|(x, o)| *o = f((first + x) * shape.channels + c));
+            true
+        })
+    }
     let made = match (dark, flat) {
         (None, None) => None,
-        (Some(dark), None) => planes::<f32>(shape, 4, |k| (dark.levels[k] * factor, true)),
-        (Some(dark), Some(flat)) => {
-            planes::<[f32; 2]>(shape, 8, |k| ([dark.levels[k] * factor, 1.0 / flat.levels[k]], true))
-        }
-        (None, Some(flat)) => planes::<[f32; 2]>(shape, 8, |k| ([0.0, 1.0 / flat.levels[k]], true)),
+        (Some(dark), None) => each(shape, |k| dark.levels[k] * factor),
+        (Some(dark), Some(flat)) => each(shape, |k| [dark.levels[k] * factor, 1.0 / flat.levels[k]]),
+        (None, Some(flat)) => each(shape, |k| [0.0, 1.0 / flat.levels[k]]),
     };
     made.unwrap_or_default()
 }
 
-/// Padded planes of `f(sample number)`, `bytes` each; `None` where it said false of one.
+/// Padded planes, `bytes` a sample, whose rows `fill(row, channel, samples)` fills; `None` where it said false of one.
 fn planes<T: bytemuck::Pod>(
     shape: &Shape,
     bytes: usize,
-    f: impl Fn(usize) -> (T, bool) + Sync + Copy,
+    fill: impl Fn(usize, usize, &mut [T]) -> bool + Sync,
 ) -> Option<Vec<Vec<u32>>> {
     let (w, h, channels) = (shape.width, shape.height, shape.channels);
     let row_words = stride(w) * bytes / 4;
     let mut out: Vec<_> = (0..channels).map(|_| vec![0_u32; row_words * h]).collect();
-    let arch = pulp::Arch::new();
     // One pass over the master: each task takes the same row of every plane.
     let mut rows: Vec<_> = out.iter_mut().map(|plane| plane.chunks_mut(row_words)).collect();
     let rows: Vec<Vec<&mut [u32]>> =
@@ -287,19 +331,8 @@ fn planes<T: bytemuck::Pod>(
     let good = rows
         .into_par_iter()
         .enumerate()
-        .map(|(y, mut rows)| {
-            arch.dispatch(|| {
-                let mut good = true;
-                for (c, row) in rows.iter_mut().enumerate() {
-                    let row: &mut [T] = bytemuck::cast_slice_mut(row);
-                    for (x, o) in row.iter_mut().take(w).enumerate() {
-                        let (value, fits) = f((y * w + x) * channels + c);
-                        *o = value;
-                        good &= fits;
-                    }
-                }
-                good
-            })
+        .map(|(y, rows)| {
+            rows.into_iter().enumerate().all(|(c, row)| fill(y, c, &mut bytemuck::cast_slice_mut(row)[..w]))
         })
         .reduce(|| true, |a, b| a && b);
     good.then_some(out)
