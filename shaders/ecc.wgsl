@@ -32,20 +32,21 @@ struct Params {
 @group(0) @binding(3) var<storage, read> template_px: array<f32>;
 @group(0) @binding(4) var<storage, read_write> sums: array<f32>;
 
-// Words of a record; of its half; sums, which are all of a record but the zeros; those of a team.
+// Words of a record; those before the zeros, and before its second half; sums: all words but the zeros.
 const RECORD: u32 = 48u;
+const ZEROS: u32 = 18u;
 const HALF: u32 = 24u;
 const SUMS: u32 = 42u;
-const SHARE: u32 = 14u;
-// Threads that make the same sums, and such teams.
+// Threads that make the same sums, the vectors that hold one sum of each, and such teams.
 const TEAM: u32 = 64u;
+const FOURS: u32 = 16u;
 const TEAMS: u32 = 3u;
-const THREADS: u32 = 256u;
 
 // (gx, gy, I, T) of each pixel and 1, all times the square root of its weight: products of two weigh as they must.
-var<workgroup> pixels: array<vec4<f32>, 256>;
-var<workgroup> ones: array<f32, 256>;
-// Sum s of thread m of team t, at TEAM (TEAMS s + t) + m. Vectors: four values that stand together are one access.
+// Four of a row stand together.
+var<workgroup> pixels: array<array<vec4<f32>, 4>, 64>;
+var<workgroup> ones: array<vec4<f32>, 64>;
+// Sum s of thread m of its team at TEAM s + m. Vectors: four values that stand together are one access.
 var<workgroup> part: array<vec4<f32>, 672>;
 
 fn add(v: vec4<f32>) -> f32 {
@@ -59,10 +60,11 @@ fn sum_row(team: u32, m: u32, x0: f32, y: f32) {
     var first = vec2<f32>();
     var across = vec2<f32>();
     var values = vec2<f32>();
+    let roots = ones[m];
     for (var k = 0u; k < 4u; k++) {
         let x = x0 + f32(k);
-        let v = pixels[m * 4u + k];
-        let one = ones[m * 4u + k];
+        let v = pixels[m][k];
+        let one = select(select(roots.x, roots.y, k == 1u), select(roots.z, roots.w, k == 3u), k > 1u);
         let gg = select(v.y, v.x, team < 2u) * select(v.y, v.x, team < 1u);
         square += vec3<f32>(gg, gg * x, gg * x * x);
         let factor = select(select(v.w, v.z, team == 1u), one, team == 0u);
@@ -71,33 +73,28 @@ fn sum_row(team: u32, m: u32, x0: f32, y: f32) {
         across += g * x;
         values += factor * vec2<f32>(select(v.z, v.w, team == 2u), select(one, v.w, team == 1u));
     }
-    let to = team * (TEAM / 4u) + (m >> 2u);
-    let each = TEAMS * (TEAM / 4u);
+    // Sums stand in the order of a record without its zeros.
+    let q = m >> 2u;
     let c = m & 3u;
+    let each = TEAMS * FOURS;
+    let to = team * FOURS + q;
     part[to][c] = square.x;
     part[to + each][c] = square.y;
     part[to + 2u * each][c] = square.x * y;
     part[to + 3u * each][c] = square.z;
     part[to + 4u * each][c] = square.y * y;
     part[to + 5u * each][c] = square.x * y * y;
-    part[to + 6u * each][c] = first.x;
-    part[to + 7u * each][c] = first.y;
-    part[to + 8u * each][c] = across.x;
-    part[to + 9u * each][c] = across.y;
-    part[to + 10u * each][c] = first.x * y;
-    part[to + 11u * each][c] = first.y * y;
-    part[to + 12u * each][c] = values.x;
-    part[to + 13u * each][c] = values.y;
-}
-
-// The word of a record that is sum k: sum k / 3 of team k % 3.
-fn word_of(k: u32) -> u32 {
-    let s = k / TEAMS;
-    let team = k - s * TEAMS;
-    let far = team + (team >> 1u);
-    let value = select(RECORD - 1u - far, SUMS + far, s == SHARE - 2u);
-    let vector = HALF + 6u * team + s - 6u;
-    return select(select(value, vector, s < SHARE - 2u), k, s < 6u);
+    let vectors = (ZEROS + 6u * team) * FOURS + q;
+    part[vectors][c] = first.x;
+    part[vectors + FOURS][c] = first.y;
+    part[vectors + 2u * FOURS][c] = across.x;
+    part[vectors + 3u * FOURS][c] = across.y;
+    part[vectors + 4u * FOURS][c] = first.x * y;
+    part[vectors + 5u * FOURS][c] = first.y * y;
+    // I, I I, T T; 1, I T, T.
+    let far = FOURS * (team + (team >> 1u));
+    part[(SUMS - 6u) * FOURS + far + q][c] = values.x;
+    part[(SUMS - 1u) * FOURS - far + q][c] = values.y;
 }
 
 @compute @workgroup_size(256)
@@ -105,22 +102,16 @@ fn ecc(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
     if group.x >= p.rows {
         return;
     }
-    let to = group.x * RECORD;
     let place = patches[group.x];
-    if place.inside == 0u {
-        if thread < RECORD {
-            sums[to + thread] = 0.0;
-        }
-        return;
-    }
-
     let x = f32(i32(thread % PATCH) - CENTRE);
     let y = f32(i32(thread / PATCH) - CENTRE);
     let s = sample(place, x, y);
     // The window: stars are small, the rest of a patch is noise.
     let root = exp(-0.5 * (x * x + y * y) * p.window);
-    ones[thread] = root;
-    pixels[thread] = vec4<f32>(s.yz, s.x, template_px[group.x * AREA + thread]) * root;
+    let quad = thread >> 2u;
+    let member = thread & 3u;
+    ones[quad][member] = root;
+    pixels[quad][member] = vec4<f32>(s.yz, s.x, template_px[group.x * AREA + thread]) * root;
     workgroupBarrier();
 
     if thread < TEAMS * TEAM {
@@ -129,18 +120,16 @@ fn ecc(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
     }
     workgroupBarrier();
 
-    // Of 64 values of each sum 16, then 4, then one.
-    for (var k = thread; k < SUMS * 16u; k += THREADS) {
-        pixels[k >> 2u][k & 3u] = add(part[k]);
+    // Of 64 values of each sum 4, then one.
+    if thread < 4u * SUMS {
+        let four = (part[4u * thread] + part[4u * thread + 1u]) + (part[4u * thread + 2u] + part[4u * thread + 3u]);
+        pixels[thread >> 4u][quad & 3u][member] = add(four);
     }
     workgroupBarrier();
-    if thread < SUMS * 4u {
-        part[thread >> 2u][thread & 3u] = add(pixels[thread]);
-    }
-    workgroupBarrier();
-    if thread < SUMS {
-        sums[to + word_of(thread)] = add(part[thread]);
-    } else if thread < RECORD {
-        sums[to + HALF + thread - RECORD] = 0.0;
+    if thread < RECORD {
+        let zero = thread >= SUMS;
+        let word = select(select(thread, thread + HALF - ZEROS, thread >= ZEROS), thread - HALF, zero);
+        let sum = add(pixels[thread >> 2u][member]);
+        sums[group.x * RECORD + word] = select(sum, 0.0, zero || place.inside == 0u);
     }
 }

@@ -28,7 +28,7 @@ override store: u32 = 1u;
 @group(0) @binding(1) var<storage, read> plane0: array<u32>;
 @group(0) @binding(2) var<storage, read> plane1: array<u32>;
 @group(0) @binding(3) var<storage, read> plane2: array<u32>;
-@group(0) @binding(4) var<storage, read_write> gray_px: array<u32>;
+@group(0) @binding(4) var<storage, read_write> gray_px: array<vec2<u32>>;
 
 const PEDESTAL: u32 = 3277u;
 const HOT_RATIO: i32 = 4;
@@ -144,7 +144,5 @@ fn gray(
         & vec4<bool>(y > 0u && y + 1u < p.height);
     let level = select(h1, sixth(low), hot & inner);
     let words = pack16(select(vec4<u32>(), vec4<u32>(level), columns < vec4<u32>(p.width)));
-    let at = (row * p.stride + x) >> 1u;
-    gray_px[at] = words.x;
-    gray_px[at + 1u] = words.y;
+    gray_px[(row * p.stride + x) >> 2u] = words;
 }

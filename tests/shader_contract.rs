@@ -312,7 +312,7 @@ const PLANTED: &[(&str, Check, &str, &str)] = &[
     ("template", layouts, "    sky_x: f32,\n    sky_y: f32,", "    sky_y: f32,\n    sky_x: f32,"),
     ("tiles", layouts, "    grad_x: u32,\n    grad_y: u32,", "    grad_y: u32,\n    grad_x: u32,"),
     ("present", layouts, "    stretch0: vec4<f32>,\n    stretch1", "    stretch1: vec4<f32>,\n    stretch0"),
-    ("ecc", workgroup_memory, "vec4<f32>, 256>", "vec4<f32>, 257>"),
+    ("ecc", workgroup_memory, "array<vec4<f32>, 672>", "array<vec4<f32>, 705>"),
     ("gray", constants, "HOT_RATIO: i32 = 4", "HOT_RATIO: i32 = 5"),
     ("gray", constants, "3735u", "3734u"),
     ("histogram", constants, "THREADS: u32 = 256u", "THREADS: u32 = 128u"),

@@ -109,8 +109,11 @@ pub struct Demosaic;
 
 impl Kernel for Demosaic {
     const NAME: &'static str = "demosaic";
-    const SOURCE: &'static [&'static str] =
-        &[include_str!("../../shaders/lib/mirror.wgsl"), include_str!("../../shaders/demosaic.wgsl")];
+    const SOURCE: &'static [&'static str] = &[
+        include_str!("../../shaders/lib/mirror.wgsl"),
+        include_str!("../../shaders/lib/window.wgsl"),
+        include_str!("../../shaders/demosaic.wgsl"),
+    ];
     const READS: &'static [Read] = &[("mosaic", Access::Gathered)];
     const WRITES: &'static [&'static str] = &["plane0", "plane1", "plane2"];
     const CHOICES: &'static [&'static str] = &["method"];
@@ -125,7 +128,7 @@ impl Kernel for Demosaic {
     }
 
     fn groups(p: &DemosaicParams, rows: u32) -> [u32; 3] {
-        [(p.stride / 2).div_ceil(64), rows, 1]
+        [(p.stride / 4).div_ceil(64), rows, 1]
     }
 
     fn bytes(p: &DemosaicParams) -> u64 {
