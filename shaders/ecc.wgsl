@@ -54,7 +54,7 @@ fn add(v: vec4<f32>) -> f32 {
 }
 
 // Sums of the pixels 4 m .. 4 m + 3, of which the first is at (x0, y), by thread m of a team. Of teams 0, 1 and 2: gx gx,
-// gx gy or gy gy; g times 1, I or T; I and 1, I I and I T, or T T and T.
+// gx gy or gy gy; g times 1, I or T; 1 and I T, I and I I, or T and T T.
 fn sum_row(team: u32, m: u32, x0: f32, y: f32) {
     var square = vec3<f32>();
     var first = vec2<f32>();
@@ -71,7 +71,7 @@ fn sum_row(team: u32, m: u32, x0: f32, y: f32) {
         let g = v.xy * factor;
         first += g;
         across += g * x;
-        values += factor * vec2<f32>(select(v.z, v.w, team == 2u), select(one, v.w, team == 1u));
+        values += vec2<f32>(factor * one, select(factor * factor, v.z * v.w, team == 0u));
     }
     // Sums stand in the order of a record without its zeros.
     let q = m >> 2u;
@@ -91,17 +91,15 @@ fn sum_row(team: u32, m: u32, x0: f32, y: f32) {
     part[vectors + 3u * FOURS][c] = across.y;
     part[vectors + 4u * FOURS][c] = first.x * y;
     part[vectors + 5u * FOURS][c] = first.y * y;
-    // I, I I, T T; 1, I T, T.
-    let far = FOURS * (team + (team >> 1u));
-    part[(SUMS - 6u) * FOURS + far + q][c] = values.x;
-    part[(SUMS - 1u) * FOURS - far + q][c] = values.y;
+    // 1, I, T; I T, I I, T T.
+    let plain = select((SUMS - 8u + 2u * team) * FOURS, (SUMS - 1u) * FOURS, team == 0u) + q;
+    part[plain][c] = values.x;
+    part[select(plain + FOURS, plain - FOURS, team == 0u)][c] = values.y;
 }
 
 @compute @workgroup_size(256)
 fn ecc(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    if group.x >= p.rows {
-        return;
-    }
+    // A workgroup a patch, no more: a return would cost all that follows a tenth of its instructions.
     let place = patches[group.x];
     let x = f32(i32(thread % PATCH) - CENTRE);
     let y = f32(i32(thread / PATCH) - CENTRE);
