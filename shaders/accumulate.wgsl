@@ -86,12 +86,10 @@ fn accumulate(@builtin(global_invocation_id) id: vec3<u32>) {
     let y = p.row0 + id.y;
     let base = pose_base(p.pose, i32(id.x), i32(y));
     let at = pose_covered(p.pose, base, f32(id.x), f32(y));
-    var i = 0.0;
-    var seen = 0.0;
-    if at.seen {
-        i = bilinear(at) * p.unit + p.pedestal;
-        seen = 1.0 + f32((coverage[k >> 1u] >> ((k & 1u) * 16u)) & 0xffffu);
-    }
+    // Without a branch: nearly all pixels are covered. Where one is not, what is read in its place is not used.
+    let count = f32((coverage[k >> 1u] >> ((k & 1u) * 16u)) & 0xffffu);
+    let i = select(0.0, bilinear(at) * p.unit + p.pedestal, at.seen);
+    let seen = select(0.0, 1.0 + count, at.seen);
     if slots > 0u {
         state0[k] = update(op0, state0[k], i, seen);
     }

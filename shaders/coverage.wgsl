@@ -19,7 +19,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read_write> counts: array<u32>;
+@group(0) @binding(1) var<storage, read_write> counts: array<vec2<u32>>;
 
 const MOST: u32 = 65535u;
 
@@ -38,15 +38,14 @@ fn coverage(@builtin(global_invocation_id) id: vec3<u32>) {
     let y = f32(row);
     let step = vec2<i32>(p.pose.r00, p.pose.r10);
     let base = pose_base(p.pose, i32(x), i32(row));
-    let i = (id.y * p.stride + x) >> 1u;
-    let before = unpack16(counts[i], counts[i + 1u]);
+    let i = (id.y * p.stride + x) >> 2u;
+    let words = counts[i];
+    let before = unpack16(words.x, words.y);
     let add = vec4<u32>(
         seen(base, x, y),
         seen(base + step, x + 1u, y),
         seen(base + step + step, x + 2u, y),
         seen(base + step + step + step, x + 3u, y),
     );
-    let words = pack16(min(before + add, vec4<u32>(MOST)));
-    counts[i] = words.x;
-    counts[i + 1u] = words.y;
+    counts[i] = pack16(min(before + add, vec4<u32>(MOST)));
 }

@@ -28,33 +28,34 @@ struct Tile {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> gray: array<u32>;
+@group(0) @binding(1) var<storage, read> gray: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read_write> table: array<Tile>;
 @group(0) @binding(3) var<storage, read_write> binned: array<u32>;
 
 const TILE: u32 = 16u;
 const BIN: u32 = 4u;
-const THREADS: u32 = 64u;
 
-// Record of what each thread, later each half, has seen: (key, sum, grad_x, grad_y).
-var<workgroup> part: array<vec4<u32>, 64>;
-// Sum of each thread's 4 pixels: thread 4 y + x / 4.
-var<workgroup> quads: array<u32, 64>;
+// Sums of a record, in the order of Tile; each of 64 threads, then of 16 cells of 4x4 pixels, then of 4 columns of cells.
+// Vectors, since four values that stand together are one access.
+var<workgroup> part: array<array<vec4<u32>, 16>, 4>;
+var<workgroup> cells: array<array<vec4<u32>, 4>, 4>;
+var<workgroup> lanes: array<vec4<u32>, 4>;
 
 fn add(v: vec4<u32>) -> u32 {
     return (v.x + v.y) + (v.z + v.w);
 }
 
-fn distance4(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> {
-    return max(a, b) - min(a, b);
+fn most(v: vec4<u32>) -> u32 {
+    return max(max(v.x, v.y), max(v.z, v.w));
 }
 
-// Mean of the 4x4 cell (bx, by) of the tile whose first pixel is (x0, y0), 0 if the cell is cut.
-fn cell(bx: u32, by: u32, x0: u32, y0: u32) -> u32 {
-    let t = by * TILE + bx;
-    let sum = (quads[t] + quads[t + BIN]) + (quads[t + 2u * BIN] + quads[t + 3u * BIN]);
-    let whole = x0 + (bx + 1u) * BIN <= p.width && y0 + (by + 1u) * BIN <= p.height;
-    return select(0u, sum >> 4u, whole);
+// Four values of sum s in one: keys are compared, all others added.
+fn together(s: u32, v: vec4<u32>) -> u32 {
+    return select(add(v), most(v), s == 0u);
+}
+
+fn distance4(a: vec4<u32>, b: vec4<u32>) -> vec4<u32> {
+    return max(a, b) - min(a, b);
 }
 
 @compute @workgroup_size(64)
@@ -66,44 +67,47 @@ fn tiles(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     let columns = vec4<u32>(x, x + 1u, x + 2u, x + 3u);
     let none = vec4<u32>();
 
-    var record = none;
-    var sum = 0u;
-    if x < p.width && y < p.height {
-        let i = (y * p.stride + x) >> 1u;
-        let below = i + (p.stride >> 1u);
-        let inside = columns < vec4<u32>(p.width);
-        let here = unpack16(gray[i], gray[i + 1u]);
-        let right = vec4<u32>(here.yzw, gray[i + 2u] & 0xffffu);
-        let lower = unpack16(gray[below], gray[below + 1u]);
-        let place = vec4<u32>((thread >> 2u) * TILE + (thread & 3u) * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
-        let key = select(none, (here << vec4<u32>(8u)) | (vec4<u32>(255u) - place), inside);
-        let across = select(none, distance4(here, right), columns + 1u < vec4<u32>(p.width));
-        let down = select(none, distance4(here, lower), inside & vec4<bool>(y + 1u < p.height));
-        sum = add(select(none, here, inside));
-        record = vec4<u32>(max(max(key.x, key.y), max(key.z, key.w)), sum, add(across), add(down));
-    }
-    quads[thread] = sum;
-    part[thread] = record;
+    let i = (y * p.stride + x) >> 2u;
+    let row = vec4<bool>(y < p.height);
+    let inside = (columns < vec4<u32>(p.width)) & row;
+    let a = gray[i];
+    let b = gray[i + (p.stride >> 2u)];
+    let here = unpack16(a.x, a.y);
+    let right = vec4<u32>(here.yzw, gray[i + 1u].x & 0xffffu);
+    let lower = unpack16(b.x, b.y);
+    let place = vec4<u32>(255u - 4u * thread) - vec4<u32>(0u, 1u, 2u, 3u);
+    let key = select(none, (here << vec4<u32>(8u)) | place, inside);
+    let across = select(none, distance4(here, right), (columns + 1u < vec4<u32>(p.width)) & row);
+    let down = select(none, distance4(here, lower), inside & vec4<bool>(y + 1u < p.height));
+    // A cell's four rows stand together.
+    let cell = (thread >> 4u) * BIN + (thread & 3u);
+    let line = (thread >> 2u) & 3u;
+    part[0][cell][line] = most(key);
+    part[1][cell][line] = add(select(none, here, inside));
+    part[2][cell][line] = add(across);
+    part[3][cell][line] = add(down);
     workgroupBarrier();
 
-    for (var half = THREADS / 2u; half > 0u; half >>= 1u) {
-        if thread < half {
-            let a = part[thread];
-            let b = part[thread + half];
-            part[thread] = vec4<u32>(max(a.x, b.x), a.yzw + b.yzw);
-        }
-        workgroupBarrier();
-    }
+    let s = thread >> 4u;
+    cells[s][(thread >> 2u) & 3u][thread & 3u] = together(s, part[s][thread & 15u]);
+    workgroupBarrier();
 
-    if thread == 0u {
-        let all = part[0];
-        table[group.y * p.tiles_x + group.x] = Tile(all.x, all.y, all.z, all.w);
+    if thread < 16u {
+        lanes[thread >> 2u][thread & 3u] = together(thread >> 2u, cells[thread >> 2u][thread & 3u]);
     }
-    // 16 cells, two a word: rows of 2 tiles_x words.
+    // 16 cells, two a word: rows of 2 tiles_x words. Cells that are cut are 0.
     if thread < 8u {
         let by = thread >> 1u;
         let bx = (thread & 1u) * 2u;
-        let word = cell(bx, by, x0, y0) | (cell(bx + 1u, by, x0, y0) << 16u);
+        let low = select(0u, cells[1][by][bx] >> 4u, x0 + (bx + 1u) * BIN <= p.width);
+        let high = select(0u, cells[1][by][bx + 1u] >> 4u, x0 + (bx + 2u) * BIN <= p.width);
+        let word = select(0u, low | (high << 16u), y0 + (by + 1u) * BIN <= p.height);
         binned[(group.y * BIN + by) * 2u * p.tiles_x + group.x * 2u + (thread & 1u)] = word;
+    }
+    workgroupBarrier();
+
+    if thread == 0u {
+        table[group.y * p.tiles_x + group.x] =
+            Tile(most(lanes[0]), add(lanes[1]), add(lanes[2]), add(lanes[3]));
     }
 }

@@ -31,20 +31,19 @@ const CENTRE: i32 = 8;
 fn weights(f: f32) -> vec4<f32> {
     let r = 1.0 - f;
     let f2 = f * f;
-    let f3 = f2 * f;
+    let r2 = r * r;
     return vec4<f32>(
-        r * r * r / 6.0,
-        (3.0 * f3 - 6.0 * f2 + 4.0) / 6.0,
-        (-3.0 * f3 + 3.0 * f2 + 3.0 * f + 1.0) / 6.0,
-        f3 / 6.0,
+        r2 * r / 6.0,
+        f2 * (0.5 * f - 1.0) + 2.0 / 3.0,
+        r2 * (0.5 * r - 1.0) + 2.0 / 3.0,
+        f2 * f / 6.0,
     );
 }
 
 // Their derivatives with respect to f, 1/px.
 fn slopes(f: f32) -> vec4<f32> {
     let r = 1.0 - f;
-    let f2 = f * f;
-    return vec4<f32>(-0.5 * r * r, 1.5 * f2 - 2.0 * f, -1.5 * f2 + f + 0.5, 0.5 * f2);
+    return vec4<f32>(-0.5 * r * r, f * (1.5 * f - 2.0), r * (2.0 - 1.5 * r), 0.5 * f * f);
 }
 
 // Four neighbouring samples from sample k on.
@@ -68,16 +67,19 @@ fn sample(place: Patch, dx: f32, dy: f32) -> vec3<f32> {
     let kx = floor(x);
     let ky = floor(y);
     let wx = weights(x - kx);
-    let wy = weights(y - ky);
     let sx = slopes(x - kx);
-    let sy = slopes(y - ky);
-    let k = u32(place.v + i32(ky) - 1) * p.stride + u32(place.u + i32(kx) - 1);
-    let t0 = taps(k);
-    let t1 = taps(k + p.stride);
-    let t2 = taps(k + 2u * p.stride);
-    let t3 = taps(k + 3u * p.stride);
-    let smoothed = vec4<f32>(weigh(t0, wx), weigh(t1, wx), weigh(t2, wx), weigh(t3, wx));
-    let sloped = vec4<f32>(weigh(t0, sx), weigh(t1, sx), weigh(t2, sx), weigh(t3, sx));
+    // The weight of the row at hand stands first. The four rows are not unrolled: the smallest GPUs have no room for it.
+    var wy = weights(y - ky);
+    var sy = slopes(y - ky);
+    let first = u32(place.v + i32(ky) - 1) * p.stride + u32(place.u + i32(kx) - 1);
+    var sums = vec3<f32>();
+    for (var k = first; k != first + 4u * p.stride; k += p.stride) {
+        let t = taps(k);
+        let smoothed = weigh(t, wx);
+        sums += vec3<f32>(smoothed * wy.x, weigh(t, sx) * wy.x, smoothed * sy.x);
+        wy = vec4<f32>(wy.yzw, 0.0);
+        sy = vec4<f32>(sy.yzw, 0.0);
+    }
     let sky = place.sky + place.sky_x * dx + place.sky_y * dy;
-    return vec3<f32>(weigh(smoothed, wy) - sky, weigh(sloped, wy), weigh(smoothed, sy));
+    return vec3<f32>(sums.x - sky, sums.yz);
 }

@@ -206,7 +206,10 @@ impl Kernel for Accumulate {
 
     fn bytes(p: &AccumulateParams) -> u64 {
         let states = 8 * u64::from(p.slots);
-        u64::from(p.stride) * u64::from(p.height) * ([1, 2, 4][p.store as usize] + states)
+        let used = &p.op[..p.slots as usize];
+        let counted = used.iter().any(|&code| Method::from_code(code).is_some_and(Method::coverage));
+        let counts = 2 * u64::from(counted);
+        u64::from(p.stride) * u64::from(p.height) * ([1, 2, 4][p.store as usize] + counts + states)
     }
 
     fn work(p: &AccumulateParams) -> u64 {

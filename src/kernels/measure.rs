@@ -92,7 +92,8 @@ pub struct Measure;
 
 impl Kernel for Measure {
     const NAME: &'static str = "measure";
-    const SOURCE: &'static [&'static str] = &[include_str!("../../shaders/measure.wgsl")];
+    const SOURCE: &'static [&'static str] =
+        &[include_str!("../../shaders/lib/plane.wgsl"), include_str!("../../shaders/measure.wgsl")];
     const READS: &'static [Read] = &[("gray", Access::Gathered), ("places", Access::Streamed)];
     const WRITES: &'static [&'static str] = &["moments"];
     type Params = MeasureParams;

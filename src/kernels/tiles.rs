@@ -109,7 +109,8 @@ impl Kernel for Tiles {
     }
 
     fn bytes(p: &TilesParams) -> u64 {
-        2 * u64::from(p.stride) * u64::from(p.height)
+        let row = 4 * (Self::write_row_words(p, 0) + Self::write_row_words(p, 1)) as u64;
+        2 * u64::from(p.stride) * u64::from(p.height) + row * u64::from(Self::rows(p))
     }
 
     fn work(p: &TilesParams) -> u64 {
