@@ -115,7 +115,8 @@ fn gray(
     }
     workgroupBarrier();
 
-    // Threads beyond the end make the last pixels once more: a return would cost all others a tenth of their instructions.
+    // Threads beyond the end compute the last pixels once more, and keep them to themselves: a return here would cost all
+    // others a tenth of their instructions.
     let x = min(x0 + local.x * 4u, p.stride - 4u);
     let row = min(group.y * SIDE + local.y, p.rows - 1u);
     let here = (row - group.y * SIDE + 1u) * QUADS + ((x - x0) >> 2u) + 1u;
@@ -142,5 +143,7 @@ fn gray(
         & vec4<bool>(y > 0u && y + 1u < p.height);
     let level = select(h1, sixth(low), hot & inner);
     let words = pack16(select(vec4<u32>(), vec4<u32>(level), columns < vec4<u32>(p.width)));
-    gray_px[(row * p.stride + x) >> 2u] = words;
+    if x == x0 + local.x * 4u && row == group.y * SIDE + local.y {
+        gray_px[(row * p.stride + x) >> 2u] = words;
+    }
 }
