@@ -382,6 +382,11 @@ impl<B: Backend> Engine<B> {
         coverage(&mut self.backend, &p, counts)
     }
 
+    /// Bytes that this engine has allocated; the dark, which the device has by now, apart.
+    pub(crate) fn allocated(&self) -> u64 {
+        Self::bytes(&self.setup, &self.plan)
+    }
+
     /// Time spent so far: kernels and the engine's own stages.
     pub fn timings(&mut self) -> Timings {
         let mut all = self.backend.timings().clone();

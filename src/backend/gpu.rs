@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use wgpu::{Adapter, Buffer, BufferUsages, CommandEncoder, Device, Features, Queue};
 
+mod copy;
 mod memory;
 mod pipeline;
 mod stamps;

@@ -5,12 +5,17 @@ use super::gpu::{Gpu, Options};
 use super::{Backend, caps};
 use crate::error::{Error, Result};
 use crate::kernels::cases::{Case, Probe, compare, outputs};
+use weigh::{Figures, Key};
 use wgpu::{Adapter, DeviceType};
+
+mod kept;
+mod quick;
+mod weigh;
 
 /// What the user asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
-    /// A real GPU that passes the self-test, else the CPU.
+    /// A real GPU that passes the self-test and, where its kind does not say so, is measured to be faster, else the CPU.
     #[default]
     Auto,
     /// A GPU, a software one too, or an error.
@@ -63,7 +68,8 @@ pub struct DeviceInfo {
     pub verdict: String,
 }
 
-/// Every adapter of this machine, in the order in which they are tried. Runs the self-test on real GPUs.
+/// Every adapter of this machine, in the order in which they are tried. Runs the self-test on real GPUs, and measures anew
+/// those that are measured.
 #[must_use]
 pub fn devices() -> Vec<DeviceInfo> {
     let mut taken = false;
@@ -74,10 +80,13 @@ pub fn devices() -> Vec<DeviceInfo> {
             let (info, limits) = (adapter.get_info(), adapter.limits());
             let verdict = match trial(adapter, Choice::Auto, false) {
                 Ok(_) if taken => "usable: self-test passed, auto takes one before it".to_owned(),
-                Ok(_) => {
-                    taken = true;
-                    "auto takes it: self-test passed".to_owned()
-                }
+                Ok(_) => match worth(adapter, true) {
+                    Ok(why) => {
+                        taken = true;
+                        format!("auto takes it: it {why}")
+                    }
+                    Err(why) => format!("auto refuses it: it {why}"),
+                },
                 Err(why) => format!("auto refuses it: {why}"),
             };
             DeviceInfo {
@@ -105,6 +114,43 @@ pub fn open(choice: Choice, name: Option<&str>, timings: bool) -> Result<Opened>
     if choice == Choice::Cpu {
         return Ok(Opened::Cpu("as asked for".to_owned()));
     }
+    let tried = first(name, |adapter| {
+        let info = adapter.get_info();
+        let gpu = trial(adapter, choice, timings).map_err(|why| format!("{}: {why}", info.name))?;
+        if choice == Choice::Gpu {
+            return Ok((gpu, "as asked for".to_owned()));
+        }
+        match worth(adapter, false) {
+            Ok(why) => Ok((gpu, format!("it {why}"))),
+            Err(why) => Err(format!("{} GPU {} {why}", caps::kind(info.device_type), info.name)),
+        }
+    })?;
+    match tried {
+        Ok((gpu, why)) => Ok(Opened::Gpu(Box::new(gpu), why)),
+        Err(why) if choice == Choice::Gpu => Err(Error::Backend(format!("{why}: {}", remedy()))),
+        Err(why) => Ok(Opened::Cpu(why)),
+    }
+}
+
+/// The first adapter that `choice` admits and that passes the self-test, however fast it is; or why there is none.
+///
+/// # Errors
+/// [`Error::Backend`] where no adapter is called `name`.
+pub(crate) fn usable(
+    choice: Choice,
+    name: Option<&str>,
+) -> Result<std::result::Result<(Adapter, Gpu), String>> {
+    first(name, |adapter| match trial(adapter, choice, false) {
+        Ok(gpu) => Ok((adapter.clone(), gpu)),
+        Err(why) => Err(format!("{}: {why}", adapter.get_info().name)),
+    })
+}
+
+/// The first adapter, of those called `name` if any, that `take` takes; or why it took none.
+fn first<T>(
+    name: Option<&str>,
+    mut take: impl FnMut(&Adapter) -> std::result::Result<T, String>,
+) -> Result<std::result::Result<T, String>> {
     let adapters = caps::adapters();
     let candidates = match name {
         None => adapters,
@@ -112,23 +158,46 @@ pub fn open(choice: Choice, name: Option<&str>, timings: bool) -> Result<Opened>
     };
     let mut refused = Vec::new();
     for adapter in &candidates {
-        match trial(adapter, choice, timings) {
-            Ok(gpu) => {
-                let note = if choice == Choice::Gpu { "as asked for" } else { "it passed the self-test" };
-                return Ok(Opened::Gpu(Box::new(gpu), note.to_owned()));
-            }
-            Err(why) => refused.push(format!("{}: {why}", adapter.get_info().name)),
+        match take(adapter) {
+            Ok(taken) => return Ok(Ok(taken)),
+            Err(why) => refused.push(why),
         }
     }
-    let why = match refused.as_slice() {
+    Ok(Err(match refused.as_slice() {
         [] => "no GPU with a Vulkan, Metal or DirectX 12 driver was found".to_owned(),
         all => all.join("; "),
-    };
-    if choice == Choice::Gpu {
-        return Err(Error::Backend(format!("{why}: {}", remedy())));
-    }
-    Ok(Opened::Cpu(why))
+    }))
 }
+
+/// What `auto` makes of an adapter that passed the self-test: why it is taken, or why not; what follows "it". `renew`:
+/// what was measured is measured again.
+pub(crate) fn auto_says(adapter: &Adapter, renew: bool) -> std::result::Result<String, String> {
+    match adapter.get_info().device_type {
+        DeviceType::Cpu => Err(format!("is {SOFTWARE}")),
+        _ => worth(adapter, renew),
+    }
+}
+
+fn worth(adapter: &Adapter, renew: bool) -> std::result::Result<String, String> {
+    let info = adapter.get_info();
+    if weigh::obvious(info.device_type) {
+        return Ok("passed the self-test".to_owned());
+    }
+    let found = weigh::figures(&Key::of(&info), kept::file().as_deref(), renew, || measure(adapter));
+    weigh::verdict(found.map_err(|e| format!("passed the self-test but could not be measured: {e}"))?)
+}
+
+/// The quick measurement, on a device of its own: the one that is used later may be slowed by queries of time.
+fn measure(adapter: &Adapter) -> Result<Figures> {
+    let mut gpu = Gpu::open(adapter, Options::default())?;
+    let gpu_ms = quick::frame_ms(&mut gpu)?;
+    // Its memory must be free again before the CPU's buffers are taken: on small boards it is the same.
+    drop(gpu);
+    Ok(Figures { gpu_ms, cpu_ms: quick::frame_ms(&mut Cpu::default())? })
+}
+
+/// Why `auto` passes software adapters by.
+const SOFTWARE: &str = "a software adapter, slower than the CPU backend (used with --backend gpu)";
 
 /// What to do where no GPU can be used.
 fn remedy() -> &'static str {
@@ -166,7 +235,7 @@ fn select(names: &[String], wanted: &str) -> Result<Vec<usize>> {
 /// Opens `adapter` if `choice` admits it and it passes the self-test, else says why not.
 fn trial(adapter: &Adapter, choice: Choice, timings: bool) -> std::result::Result<Gpu, String> {
     if choice == Choice::Auto && adapter.get_info().device_type == DeviceType::Cpu {
-        return Err("a software adapter, slower than the CPU backend (used with --backend gpu)".to_owned());
+        return Err(SOFTWARE.to_owned());
     }
     if let Some(lack) = caps::shortfall(&adapter.limits()) {
         return Err(lack);
@@ -274,6 +343,30 @@ mod tests {
         let error = select(&names, "arc").err().map(|e| (e.exit_code(), e.to_string())).unwrap_or_default();
         assert_eq!(error.0, crate::error::exit::BACKEND);
         assert!(error.1.contains("1: llvmpipe"), "{}", error.1);
+    }
+
+    /// The measurement itself, on whatever adapter there is, as if its kind did not say.
+    #[test]
+    fn an_adapter_is_measured_once_for_its_driver() {
+        let adapters = caps::adapters();
+        let Some(adapter) = adapters.first() else {
+            let skipped = std::env::var("LIVESTACK_TEST_GPU").as_deref() == Ok("skip");
+            assert!(skipped, "no adapter: install mesa-vulkan-drivers, or set LIVESTACK_TEST_GPU=skip");
+            return;
+        };
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("backends.json");
+        let key = Key::of(&adapter.get_info());
+        let found = weigh::figures(&key, Some(&file), false, || measure(adapter)).expect("figures");
+        assert!(found.sound() && found.gpu_ms != found.cpu_ms, "{found:?}");
+        let again = weigh::figures(&key, Some(&file), false, || panic!("measured again")).expect("figures");
+        assert_eq!(again, found);
+        let (slower, why) = match weigh::verdict(found) {
+            Ok(why) => (false, why),
+            Err(why) => (true, why),
+        };
+        assert_eq!(slower, found.gpu_ms >= found.cpu_ms);
+        assert!(why.contains(if slower { "as long as the CPU" } else { "as fast as the CPU" }), "{why}");
     }
 
     #[test]
