@@ -77,7 +77,7 @@ fn measure(settings: &Settings, stop: &AtomicBool) -> Result<Option<Found>> {
     // Where a GPU must be there its absence is told first; else its driver's memory must not count as the CPU's.
     let mut opened = match settings.choice {
         Choice::Gpu => Some(open(settings)?),
-        Choice::Cpu => Some(Err("as asked for".to_owned())),
+        Choice::Cpu => Some(Err("no GPU was looked at, as asked for".to_owned())),
         Choice::Auto => None,
     };
     let place = tempfile::Builder::new().prefix("livestack-bench-").tempdir();
@@ -97,12 +97,15 @@ fn measure(settings: &Settings, stop: &AtomicBool) -> Result<Option<Found>> {
         None => open(settings)?,
     };
     let (gpu, auto) = match opened {
-        Err(why) => (Err(why.clone()), Auto { takes: "cpu", why }),
+        Err(why) => {
+            let takes = (settings.choice != Choice::Cpu).then_some("cpu");
+            (Err(why.clone()), Auto { takes, why })
+        }
         Ok((adapter, gpu)) => {
             step("stacking on the GPU");
             let auto = match auto_says(&adapter, true) {
-                Ok(why) => Auto { takes: "gpu", why: format!("it {why}") },
-                Err(why) => Auto { takes: "cpu", why: format!("the GPU {why}") },
+                Ok(why) => Auto { takes: Some("gpu"), why: format!("it {why}") },
+                Err(why) => Auto { takes: Some("cpu"), why: format!("the GPU {why}") },
             };
             match gpu_side(&plan, &adapter, gpu) {
                 Ok(Some(side)) => (Ok(side), auto),

@@ -357,7 +357,7 @@ pub enum StretchArg {
 /// `--backend`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum BackendArg {
-    /// A GPU that passes its self-test, else the CPU.
+    /// A GPU that passes its self-test and is faster, else the CPU.
     Auto,
     /// The GPU or nothing.
     Gpu,

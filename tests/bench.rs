@@ -127,7 +127,7 @@ fn the_cpu_is_measured() {
     assert_eq!(sides.len(), 1);
     assert_eq!(sides[0]["backend"], "cpu");
     check(&sides[0], 5);
-    assert!(found["ratio"].is_null() && found["no_gpu"] == "as asked for", "{found}");
+    assert!(found["ratio"].is_null() && found["no_gpu"] == "no GPU was looked at, as asked for", "{found}");
     assert_eq!(found["use"], "cpu");
     let sentence = found["sentence"].as_str().expect("a sentence");
     assert!(sentence.starts_with("Use the CPU here") && sentence.contains("what limits it is"), "{sentence}");
@@ -210,7 +210,7 @@ fn what_cannot_be_measured_is_one_line() {
         ("--size 0x0", 2, "--size"),
         ("--size 64", 2, "--size"),
         ("--size 70000x10", 2, "--size"),
-        ("--size 65535x65535", 2, "MB are free"),
+        ("--size 65535x65535", 2, "--size"),
         ("--method none", 2, "unknown method"),
         ("--adapter some", 2, "--adapter"),
         ("--input nowhere", 4, "nowhere"),

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 /// Different frames: enough for a drift, few enough to be generated fast.
 pub(super) const FRAMES: usize = 4;
-/// Quality of the files, as cameras have it: 20 Mpix are then some 5 to 10 MB.
-const QUALITY: u8 = 92;
+/// Quality of the files, as cameras have it: with this noise 20 Mpix are some 5 MB, as from a DSLR.
+const QUALITY: u8 = 95;
 /// Level of the sky.
 const GLOW: f32 = 20.0;
 /// Standard deviation of the noise, levels.
-const NOISE: f32 = 1.5;
+const NOISE: f32 = 2.5;
 /// Mean and standard deviation of the sum of four bytes.
 const BYTES: (f32, f32) = (510.0, 147.8);
 /// Standard deviation of a star's profile, px: FWHM 3.

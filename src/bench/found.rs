@@ -73,7 +73,8 @@ pub(super) struct Decode {
 /// What `--backend auto` does here.
 #[derive(Serialize)]
 pub(super) struct Auto {
-    pub(super) takes: &'static str,
+    /// `None`: nobody looked.
+    pub(super) takes: Option<&'static str>,
     pub(super) why: String,
 }
 

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 const USUAL_SIZE: (usize, usize) = (5472, 3648);
 /// Longest side of a JPEG file, px.
 const LONGEST: usize = 65535;
+/// Most pixels of a generated frame: more than any camera has.
+const MOST_PIXELS: usize = 500_000_000;
 /// Most frames that are measured.
 const MOST_FRAMES: usize = 10_000;
 /// Bytes a pixel of 8-bit colour: the sample as decoded.
@@ -114,9 +116,10 @@ struct Defaults {
 fn size(text: &str) -> Result<(usize, usize)> {
     let side = |word: &str| word.trim().parse::<usize>().ok().filter(|px| (1..=LONGEST).contains(px));
     let both = text.split_once(['x', 'X']).and_then(|(w, h)| side(w).zip(side(h)));
-    both.ok_or_else(|| {
+    both.filter(|(w, h)| w * h <= MOST_PIXELS).ok_or_else(|| {
         Error::Usage(format!(
-            "--size takes WIDTHxHEIGHT in pixels, each 1 to {LONGEST}, for instance 5472x3648: got {text:?}"
+            "--size takes WIDTHxHEIGHT in pixels, each 1 to {LONGEST} and {} million together at most, for instance 5472x3648: got {text:?}",
+            MOST_PIXELS / 1_000_000
         ))
     })
 }
@@ -155,6 +158,7 @@ mod tests {
     fn frames_that_do_not_fit_are_refused_with_both_figures() {
         assert!(fits((1000, 1000), &[Method::AddComp], Some(100_000_000)).is_ok());
         assert!(fits((1000, 1000), &[Method::AddComp], None).is_ok());
+        assert!(size("65535x65535").is_err(), "no camera has so many");
         let error = fits((1000, 1000), Method::SIX, Some(50_000_000)).map_err(|e| e.to_string());
         assert!(error.is_err_and(|e| e.contains(" 50 MB are free")), "six stacks are 60 MB and more");
         assert!(fits((LONGEST, LONGEST), &[Method::AddComp], Some(1 << 36)).is_err(), "no overflow");

@@ -30,13 +30,16 @@ fn stages(out: &mut String, side: &Side, kind: &str) {
 fn side(out: &mut String, side: &Side, frames: usize) {
     let _ = writeln!(out, "\n{}", side.device);
     let _ = writeln!(out, "  copies memory at {} GB/s, read and written", spread(side.copy_gb_s));
-    let clock = if side.clock == "host" { "" } else { ", kernels by the device's clock in a run apart" };
+    if side.backend == "gpu" {
+        let clock = if side.clock == "host" { "the host's clock" } else { "the device's timestamps" };
+        let _ = writeln!(out, "  kernels are timed by {clock}, in a run apart");
+    }
     let _ = writeln!(out, "  {:<18}{:>28}{:>9}{:>9}", "stage", "ms a frame (quartiles)", "GB/s", "of copy");
     stages(out, side, "kernel");
     let pixels = &side.pixel_kernels;
     let together = format!("{:.1}", pixels.ms);
     row(out, "= pixel kernels", &together, Some(pixels.gb_s), Some(pixels.share_of_copy));
-    let _ = writeln!(out, "  host{clock}");
+    let _ = writeln!(out, "  of the host, waiting for kernels included");
     stages(out, side, "host");
     row(out, "wait for decode", &spread(side.wait_ms), None, None);
     let _ = writeln!(
@@ -58,7 +61,7 @@ pub(super) fn text(found: &Found) -> String {
     let f = &found.frames;
     let _ = writeln!(
         out,
-        "{} {} frames, {}, files of {:.1} MB; rules {}; {} measured after {} to warm up; median (quartiles)",
+        "{} {} frames, {}, files of {:.2} MB; rules {}; {} measured after {} to warm up; median (quartiles)",
         f.files,
         if f.source == "generated" { "generated" } else { "own" },
         f.kind,
@@ -82,7 +85,9 @@ pub(super) fn text(found: &Found) -> String {
     if let Some(ratio) = found.ratio {
         let _ = writeln!(out, "GPU against CPU: {ratio:.2} times the frames a second");
     }
-    let _ = writeln!(out, "auto takes the {}: {}", found.auto.takes.to_uppercase(), found.auto.why);
+    if let Some(takes) = found.auto.takes {
+        let _ = writeln!(out, "auto takes the {}: {}", takes.to_uppercase(), found.auto.why);
+    }
     let _ = writeln!(out, "{}", found.sentence);
     out
 }
