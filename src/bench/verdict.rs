@@ -74,8 +74,8 @@ pub(super) fn sentence(
 ) -> (&'static str, Limit, String) {
     let Some(gpu) = gpu else {
         let (limit, what) = because(cpu);
-        let why = no_gpu.map_or_else(String::new, |why| format!(" ({why})"));
-        return ("cpu", limit, format!("Use the CPU here{why}: what limits it is {what}."));
+        let why = no_gpu.map_or_else(String::new, |why| format!("{why}; "));
+        return ("cpu", limit, format!("Use the CPU here: {why}what limits it is {what}."));
     };
     let ratio = ratio(cpu, gpu);
     let (side, how) = if ratio >= WORTH_IT {
@@ -156,6 +156,6 @@ mod tests {
         let (best, _, text) = said(2.95);
         assert!(best == "cpu" && text.contains("(1.02 times), no more"), "{text}");
         let (best, _, text) = sentence(&cpu, None, Some("no GPU was found"));
-        assert!(best == "cpu" && text.starts_with("Use the CPU here (no GPU was found): what"), "{text}");
+        assert!(best == "cpu" && text.starts_with("Use the CPU here: no GPU was found; what"), "{text}");
     }
 }
