@@ -1,10 +1,12 @@
 //! The command line: flags and help text, nothing else.
 
 use crate::rules::Method;
+use bench::BenchArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use live::{AddArgs, StatusArgs, WatchArgs};
 use std::path::PathBuf;
 
+pub mod bench;
 pub mod live;
 
 /// Stack frames of the night sky into one picture, on any GPU or on the CPU.
@@ -58,6 +60,9 @@ pub enum Command {
     /// Build a master dark, flat or bias from a folder of frames.
     #[command(after_help = EXIT_CODES)]
     Master(Box<MasterArgs>),
+    /// Measure this machine: the GPU against the CPU, stage by stage, and which of them to use.
+    #[command(after_help = EXIT_CODES)]
+    Bench(BenchArgs),
     /// List the adapters: driver, limits, what `auto` would choose and why.
     Devices {
         /// As one JSON line an adapter.
@@ -356,7 +361,7 @@ pub enum StretchArg {
 /// `--backend`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum BackendArg {
-    /// A GPU that passes its self-test, else the CPU.
+    /// A GPU that passes its self-test and is faster, else the CPU.
     Auto,
     /// The GPU or nothing.
     Gpu,

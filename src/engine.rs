@@ -12,6 +12,7 @@ use crate::kernels::coverage::{CoverageParams, coverage};
 use crate::kernels::gray::GrayParams;
 use crate::kernels::stride;
 use crate::master::Plan;
+use crate::memory::need;
 use crate::photometry::{Photometer, Tone};
 use crate::rules::Method;
 use crate::timing::Timings;
@@ -384,6 +385,11 @@ impl<B: Backend> Engine<B> {
             pose,
         };
         coverage(&mut self.backend, &p, counts)
+    }
+
+    /// Bytes that this engine has allocated; the dark, which the device has by now, apart.
+    pub(crate) fn allocated(&self) -> u64 {
+        need::Night::new(&self.setup, &self.plan, need::Habits::default()).engine()
     }
 
     /// Time spent so far: kernels and the engine's own stages.

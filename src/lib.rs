@@ -24,6 +24,7 @@
 //! | [`outputs`], [`summary`], [`record`], [`report`] | pictures, their headers, `frames.jsonl`, what the user sees |
 //! | [`watch`] | a hot folder: which files in it are complete, and which were overwritten |
 //! | [`build_master`] | the `master` command |
+//! | [`bench`] | the `bench` command: frames generated or given, sent through both backends, and what limits them |
 //! | [`page`], [`service`], [`legacy`] | the page that the room sees; systemd's notify protocol; the original script's command line |
 //! | [`memory`], [`timing`], [`mod@cache_dir`] | how much may be used, and how much a night takes; one span per kernel and host stage; where caches lie |
 //!
@@ -137,6 +138,7 @@
 
 pub mod align;
 pub mod backend;
+pub mod bench;
 pub mod build_master;
 pub mod cache_dir;
 pub mod calibration;

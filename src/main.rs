@@ -1,13 +1,12 @@
 //! The livestack program: parse, choose the backend, run, exit code.
 
 use clap::Parser;
-use livestack::backend::devices;
 use livestack::cli::{Cli, Command};
 use livestack::config::Config;
 use livestack::error::{Error, Result};
 use livestack::session::{self, Plan, Start};
 use livestack::signals::Signals;
-use livestack::{build_master, report, start};
+use livestack::{backend, bench, build_master, report, start};
 use std::process::ExitCode;
 
 fn run() -> Result<()> {
@@ -41,8 +40,9 @@ fn run() -> Result<()> {
             Ok(())
         }
         Command::Master(args) => build_master::run(&args, &Signals::listen(false)?.stop),
+        Command::Bench(args) => bench::run(args, &Signals::listen(false)?.stop),
         Command::Devices { json } => {
-            report::devices(&devices(), json);
+            report::devices(&backend::devices(), json);
             Ok(())
         }
     }

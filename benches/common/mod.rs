@@ -148,7 +148,7 @@ impl Bench {
 }
 
 /// What is `made`, made now where it is not.
-fn once<'a, T>(made: &'a mut Option<T>, make: impl Fn() -> Result<T>) -> Result<&'a mut T> {
+fn once<T>(made: &mut Option<T>, make: impl Fn() -> Result<T>) -> Result<&mut T> {
     match made {
         Some(made) => Ok(made),
         none => Ok(none.insert(make()?)),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use wgpu::{Adapter, Buffer, BufferUsages, CommandEncoder, Device, Features, Queue, SubmissionIndex};
 
+mod copy;
 mod counts;
 mod kept;
 mod memory;

@@ -6,12 +6,17 @@ use super::{Backend, caps};
 use crate::error::{Error, Result};
 use crate::kernels::cases::{Case, Probe, compare, outputs};
 use std::path::Path;
+use weigh::{Figures, Key};
 use wgpu::{Adapter, DeviceType};
+
+mod kept;
+mod quick;
+mod weigh;
 
 /// What the user asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
-    /// A real GPU that passes the self-test, else the CPU.
+    /// A real GPU that passes the self-test and, where its kind does not say so, is measured to be faster, else the CPU.
     #[default]
     Auto,
     /// A GPU, a software one too, or an error.
@@ -64,7 +69,8 @@ pub struct DeviceInfo {
     pub verdict: String,
 }
 
-/// Every adapter of this machine, in the order in which they are tried. Runs the self-test on real GPUs.
+/// Every adapter of this machine, in the order in which they are tried. Runs the self-test on real GPUs, and measures anew
+/// those that are measured.
 #[must_use]
 pub fn devices() -> Vec<DeviceInfo> {
     let mut taken = false;
@@ -75,10 +81,13 @@ pub fn devices() -> Vec<DeviceInfo> {
             let (info, limits) = (adapter.get_info(), adapter.limits());
             let verdict = match trial(adapter, Choice::Auto, false, None) {
                 Ok(_) if taken => "usable: self-test passed, auto takes one before it".to_owned(),
-                Ok(_) => {
-                    taken = true;
-                    "auto takes it: self-test passed".to_owned()
-                }
+                Ok(_) => match worth(adapter, true) {
+                    Ok(why) => {
+                        taken = true;
+                        format!("auto takes it: it {why}")
+                    }
+                    Err(why) => format!("auto refuses it: it {why}"),
+                },
                 Err(why) => format!("auto refuses it: {why}"),
             };
             DeviceInfo {
@@ -119,6 +128,43 @@ pub fn open_keeping(
     if choice == Choice::Cpu {
         return Ok(Opened::Cpu("as asked for".to_owned()));
     }
+    let tried = first(name, |adapter| {
+        let info = adapter.get_info();
+        let gpu = trial(adapter, choice, timings, kept).map_err(|why| format!("{}: {why}", info.name))?;
+        if choice == Choice::Gpu {
+            return Ok((gpu, "as asked for".to_owned()));
+        }
+        match worth(adapter, false) {
+            Ok(why) => Ok((gpu, format!("it {why}"))),
+            Err(why) => Err(format!("{} GPU {} {why}", caps::kind(info.device_type), info.name)),
+        }
+    })?;
+    match tried {
+        Ok((gpu, why)) => Ok(Opened::Gpu(Box::new(gpu), why)),
+        Err(why) if choice == Choice::Gpu => Err(Error::Backend(format!("{why}: {}", remedy()))),
+        Err(why) => Ok(Opened::Cpu(why)),
+    }
+}
+
+/// The first adapter that `choice` admits and that passes the self-test, however fast it is; or why there is none.
+///
+/// # Errors
+/// [`Error::Backend`] where no adapter is called `name`.
+pub(crate) fn usable(
+    choice: Choice,
+    name: Option<&str>,
+) -> Result<std::result::Result<(Adapter, Gpu), String>> {
+    first(name, |adapter| match trial(adapter, choice, false, None) {
+        Ok(gpu) => Ok((adapter.clone(), gpu)),
+        Err(why) => Err(format!("{}: {why}", adapter.get_info().name)),
+    })
+}
+
+/// The first adapter, of those called `name` if any, that `take` takes; or why it took none.
+fn first<T>(
+    name: Option<&str>,
+    mut take: impl FnMut(&Adapter) -> std::result::Result<T, String>,
+) -> Result<std::result::Result<T, String>> {
     let adapters = caps::adapters();
     let candidates = match name {
         None => adapters,
@@ -126,23 +172,46 @@ pub fn open_keeping(
     };
     let mut refused = Vec::new();
     for adapter in &candidates {
-        match trial(adapter, choice, timings, kept) {
-            Ok(gpu) => {
-                let note = if choice == Choice::Gpu { "as asked for" } else { "it passed the self-test" };
-                return Ok(Opened::Gpu(Box::new(gpu), note.to_owned()));
-            }
-            Err(why) => refused.push(format!("{}: {why}", adapter.get_info().name)),
+        match take(adapter) {
+            Ok(taken) => return Ok(Ok(taken)),
+            Err(why) => refused.push(why),
         }
     }
-    let why = match refused.as_slice() {
+    Ok(Err(match refused.as_slice() {
         [] => "no GPU with a Vulkan, Metal or DirectX 12 driver was found".to_owned(),
         all => all.join("; "),
-    };
-    if choice == Choice::Gpu {
-        return Err(Error::Backend(format!("{why}: {}", remedy())));
-    }
-    Ok(Opened::Cpu(why))
+    }))
 }
+
+/// What `auto` makes of an adapter that passed the self-test: why it is taken, or why not; what follows "it". `renew`:
+/// what was measured is measured again.
+pub(crate) fn auto_says(adapter: &Adapter, renew: bool) -> std::result::Result<String, String> {
+    match adapter.get_info().device_type {
+        DeviceType::Cpu => Err(format!("is {SOFTWARE}")),
+        _ => worth(adapter, renew),
+    }
+}
+
+fn worth(adapter: &Adapter, renew: bool) -> std::result::Result<String, String> {
+    let info = adapter.get_info();
+    if weigh::obvious(info.device_type) {
+        return Ok("passed the self-test".to_owned());
+    }
+    let found = weigh::figures(&Key::of(&info), kept::file().as_deref(), renew, || measure(adapter));
+    weigh::verdict(found.map_err(|e| format!("passed the self-test but could not be measured: {e}"))?)
+}
+
+/// The quick measurement, on a device of its own: the one that is used later may be slowed by queries of time.
+fn measure(adapter: &Adapter) -> Result<Figures> {
+    let mut gpu = Gpu::open(adapter, Options::default())?;
+    let gpu_ms = quick::frame_ms(&mut gpu)?;
+    // Its memory must be free again before the CPU's buffers are taken: on small boards it is the same.
+    drop(gpu);
+    Ok(Figures { gpu_ms, cpu_ms: quick::frame_ms(&mut Cpu::default())? })
+}
+
+/// Why `auto` passes software adapters by.
+const SOFTWARE: &str = "a software adapter, slower than the CPU backend (used with --backend gpu)";
 
 /// What to do where no GPU can be used.
 fn remedy() -> &'static str {
@@ -185,7 +254,7 @@ fn trial(
     kept: Option<&Path>,
 ) -> std::result::Result<Gpu, String> {
     if choice == Choice::Auto && adapter.get_info().device_type == DeviceType::Cpu {
-        return Err("a software adapter, slower than the CPU backend (used with --backend gpu)".to_owned());
+        return Err(SOFTWARE.to_owned());
     }
     if let Some(lack) = caps::shortfall(&adapter.limits()) {
         return Err(lack);
@@ -232,75 +301,4 @@ fn test_kernel<B: Backend, K: Probe>(backend: &mut B) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kernels::accumulate::Accumulate;
-    use crate::kernels::calibrate::{Calibrate, Mode};
-    use crate::kernels::gray::Gray;
-    use crate::kernels::{Store, layout};
-    use crate::rules::Method;
-    use std::collections::HashSet;
-
-    /// Shaders of a kernel that the self-test compiles at most: the user waits.
-    const SHADERS: usize = 6;
-
-    /// Shaders that the vital cases of `K` need.
-    fn shaders<K: Probe>() {
-        let word = |case: &Case<K>, name: &&str| layout::word(&case.params, name);
-        let all: HashSet<Vec<_>> =
-            vital::<K>().iter().map(|c| K::CHOICES.iter().map(|n| word(c, n)).collect()).collect();
-        assert!((1..=SHADERS).contains(&all.len()), "{}: {} shaders", K::NAME, all.len());
-    }
-
-    #[test]
-    fn the_self_test_compiles_few_shaders_of_every_kernel() {
-        macro_rules! each {
-            ($($k:ty),*) => { $(shaders::<$k>();)* };
-        }
-        crate::kernels!(each);
-    }
-
-    #[test]
-    fn the_self_test_runs_what_a_night_runs() {
-        let dark = |c: &Case<Calibrate>| {
-            let p = &c.params;
-            (p.input, p.channels, p.mode, p.shift) == (Store::U8 as u32, 3, Mode::Fixed as u32, 8)
-                && c.reads[1..].iter().all(Option::is_some)
-        };
-        assert!(vital::<Calibrate>().iter().any(dark), "8-bit colour with a fixed-point dark");
-        for store in [Store::U8, Store::U16] {
-            let gray = |c: &Case<Gray>| (c.params.store, c.params.channels) == (store as u32, 3);
-            assert!(vital::<Gray>().iter().any(gray), "colour planes in {store:?}");
-        }
-        let states: Vec<u32> = Method::states(Method::ALL).iter().map(|m| *m as u32).collect();
-        let sin = 0.3_f64.to_radians().sin() as f32;
-        for store in [Store::U16, Store::F32] {
-            let stacked = |c: &Case<Accumulate>| {
-                let (p, pose) = (&c.params, &c.params.pose);
-                p.store == store as u32
-                    && p.n > 1.0
-                    && p.op[..p.slots as usize] == states
-                    && (pose.e10, pose.e01) == (sin, -sin)
-                    && pose.fu != 0.0
-                    && pose.fv != 0.0
-            };
-            assert!(vital::<Accumulate>().iter().any(stacked), "all states of planes in {store:?}");
-        }
-    }
-
-    #[test]
-    fn an_adapter_is_named_by_part_or_number() {
-        let names = ["NVIDIA RTX".to_owned(), "llvmpipe".to_owned(), "RTX 2".to_owned()];
-        assert_eq!(select(&names, "rtx").ok(), Some(vec![0, 2]));
-        assert_eq!(select(&names, "1").ok(), Some(vec![1]));
-        assert_eq!(select(&names, "2").ok(), Some(vec![2]));
-        let error = select(&names, "arc").err().map(|e| (e.exit_code(), e.to_string())).unwrap_or_default();
-        assert_eq!(error.0, crate::error::exit::BACKEND);
-        assert!(error.1.contains("1: llvmpipe"), "{}", error.1);
-    }
-
-    #[test]
-    fn the_cpu_passes_its_own_test() {
-        assert!(self_test(&mut Cpu::default()).is_ok());
-    }
-}
+mod tests;

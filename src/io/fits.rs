@@ -42,6 +42,7 @@ pub(super) fn is_fits(bytes: &[u8]) -> bool {
 }
 
 /// Decodes the first image of the file `bytes` into `words`. Rows come as they are stored.
+#[expect(clippy::ptr_arg, reason = "of the type that formats share: some change the length")]
 pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture, String> {
     let (image, data) = if bytes.starts_with(&GZIP) { unpack(bytes)? } else { locate(bytes)? };
     let scaling = Scaling::of(&image)?;

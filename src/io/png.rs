@@ -17,6 +17,7 @@ pub(super) fn is_png(bytes: &[u8]) -> bool {
 }
 
 /// Decodes the file `bytes` into `words`. Palettes and depths under 8 bits are expanded to 8, alpha is dropped.
+#[expect(clippy::ptr_arg, reason = "of the type that formats share: some change the length")]
 pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture, String> {
     let mut decoder = decoder(Cursor::new(&bytes[..]));
     let header = decoder.read_header_info().map_err(words_of)?;

@@ -25,6 +25,7 @@ pub(super) fn is_tiff(bytes: &[u8]) -> bool {
 
 /// Decodes the first picture of the file `bytes` into `words`. Alpha and other extra samples are dropped;
 /// floats stay as they are stored, since their unit is the session's to decide.
+#[expect(clippy::ptr_arg, reason = "of the type that formats share: some change the length")]
 pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture, String> {
     let mut decoder = Decoder::new(Cursor::new(&bytes[..])).map_err(words_of)?;
     let mut limits = Limits::default();

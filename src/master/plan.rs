@@ -292,7 +292,7 @@ impl pulp::NullaryFnOnce for Whole<'_> {
 fn number(units: f32) -> (u16, u32) {
     // Above 2^23 an f32 has no fraction left: adding and taking off rounds to a whole number, which stands in the last bits.
     const ROUND: f32 = 8_388_608.0;
-    let good = ((units + ROUND) - ROUND == units) & (units >= 0.0) & (units <= 65535.0);
+    let good = ((units + ROUND) - ROUND == units) & (0.0..=65535.0).contains(&units);
     ((units + ROUND).to_bits() as u16, u32::from(!good))
 }
 

@@ -155,7 +155,7 @@ impl Night {
 fn half(frame: &Shape, canvas: &Shape) -> Option<Shape> {
     let whole = canvas.width == frame.width && canvas.height == frame.height;
     let large = frame.width.min(frame.height) > 1;
-    (whole && large).then(|| Shape { width: frame.width / 2, height: frame.height / 2, ..*canvas })
+    (whole && large).then_some(Shape { width: frame.width / 2, height: frame.height / 2, ..*canvas })
 }
 
 /// The table of tiles and the binned plane, bytes.

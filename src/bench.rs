@@ -1,0 +1,200 @@
+//! `livestack bench`: on the user's own machine, the GPU against the CPU path, stage by stage.
+
+use crate::backend::cpu::Cpu;
+use crate::backend::gpu::{Gpu, Options};
+use crate::backend::probe::{auto_says, usable};
+use crate::backend::{Backend, Choice};
+use crate::cli::bench::BenchArgs;
+use crate::decode::threads;
+use crate::error::{Error, Result};
+use crate::tags::Kind;
+use crate::{inputs, memory, report};
+use files::Files;
+use found::{Auto, Decode, Found, Frames, Side, rate};
+use night::{Plan, warm_up};
+use settings::{Settings, Source};
+use spread::Spread;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use wgpu::Adapter;
+
+mod copy;
+mod field;
+mod files;
+mod found;
+mod night;
+mod peak;
+mod settings;
+mod spread;
+mod tell;
+mod verdict;
+
+pub use found::VERSION;
+
+/// Copies of a device's memory that count.
+const COPIES: usize = 7;
+
+/// Measures what `args` say and prints it, unless `stop` is set on the way.
+///
+/// # Errors
+/// [`Error::Usage`] for flags that make no sense; [`Error::Backend`] where a GPU is asked for and none can be used;
+/// [`Error::NoFolder`] and [`Error::NothingStacked`] where there are no frames to measure with.
+pub fn run(args: BenchArgs, stop: &AtomicBool) -> Result<()> {
+    let settings = Settings::new(args)?;
+    match measure(&settings, stop)? {
+        None => report::fail(&"stopped: nothing was measured"),
+        Some(found) if settings.json => {
+            let text = serde_json::to_string(&found).map_err(|e| Error::Output(e.to_string()))?;
+            report::say(&text);
+        }
+        Some(found) => report::say(&tell::text(&found)),
+    }
+    Ok(())
+}
+
+/// Says what is being done, where somebody waits at a terminal.
+fn step(what: &str) {
+    let mut err = std::io::stderr();
+    if err.is_terminal() {
+        let _ = writeln!(err, "{what} ...");
+    }
+}
+
+/// A GPU that can be measured; or why there is none.
+type Opened = std::result::Result<(Adapter, Gpu), String>;
+
+fn open(settings: &Settings) -> Result<Opened> {
+    match usable(settings.choice, settings.adapter.as_deref())? {
+        Err(why) if settings.choice == Choice::Gpu => {
+            Err(Error::Backend(format!("{why}: install the GPU's driver or use --backend cpu")))
+        }
+        opened => Ok(opened),
+    }
+}
+
+fn measure(settings: &Settings, stop: &AtomicBool) -> Result<Option<Found>> {
+    // Where a GPU must be there its absence is told first; else its driver's memory must not count as the CPU's.
+    let mut opened = match settings.choice {
+        Choice::Gpu => Some(open(settings)?),
+        Choice::Cpu => Some(Err("no GPU was looked at, as asked for".to_owned())),
+        Choice::Auto => None,
+    };
+    let place = tempfile::Builder::new().prefix("livestack-bench-").tempdir();
+    let place = place.map_err(|e| {
+        Error::io("cannot make a folder for frames to measure with", &std::env::temp_dir(), e)
+    })?;
+    let config = settings.config(place.path())?;
+    let paths = frames(settings, place.path())?;
+    step("decoding");
+    let most = warm_up() + settings.frames + threads();
+    let Some(files) = files::look(paths, most, &config.wish.of(Kind::Light), stop)? else { return Ok(None) };
+    let plan = Plan { config: &config, files: &files.paths, frames: settings.frames, stop };
+    step("stacking on the CPU");
+    let Some(cpu) = cpu_side(&plan)? else { return Ok(None) };
+    let opened = match opened.take() {
+        Some(opened) => opened,
+        None => open(settings)?,
+    };
+    let (gpu, auto) = match opened {
+        Err(why) => {
+            let takes = (settings.choice != Choice::Cpu).then_some("cpu");
+            (Err(why.clone()), Auto { takes, why })
+        }
+        Ok((adapter, gpu)) => {
+            step("stacking on the GPU");
+            let auto = match auto_says(&adapter, true) {
+                Ok(why) => Auto { takes: Some("gpu"), why: format!("it {why}") },
+                Err(why) => Auto { takes: Some("cpu"), why: format!("the GPU {why}") },
+            };
+            match gpu_side(&plan, &adapter, gpu) {
+                Ok(Some(side)) => (Ok(side), auto),
+                Ok(None) => return Ok(None),
+                Err(Error::Gpu(e)) if settings.choice == Choice::Auto => {
+                    (Err(format!("the GPU failed: {e}")), auto)
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    };
+    Ok(Some(found(settings, &files, (cpu, gpu), auto)))
+}
+
+/// The files to measure with.
+fn frames(settings: &Settings, place: &Path) -> Result<Vec<PathBuf>> {
+    match &settings.source {
+        Source::Generated(w, h) => {
+            step("generating frames");
+            field::write((*w, *h), place)
+        }
+        Source::Folder(_) => Ok(inputs::lights(&settings.config(place)?)?.images),
+    }
+}
+
+fn cpu_side(plan: &Plan) -> Result<Option<Side>> {
+    let copy = copy::cpu();
+    let cpu = Cpu::default();
+    let device = cpu.describe();
+    peak::forget();
+    let Some(night) = plan.run(cpu)? else { return Ok(None) };
+    Ok(Some(Side::new(("cpu", device, "host"), copy, night, None, (peak::bytes(), plan.frames))))
+}
+
+fn gpu_side(plan: &Plan, adapter: &Adapter, mut gpu: Gpu) -> Result<Option<Side>> {
+    let rates = gpu.copy_rates(copy::worth(memory::available()) as u64, COPIES)?;
+    let copy = Spread::of(rates).map(|bytes| bytes / 1e9);
+    let device = gpu.describe();
+    peak::forget();
+    let Some(night) = plan.run(gpu)? else { return Ok(None) };
+    let peak = peak::bytes();
+    // Queries of time serialise the queue: a run of its own.
+    let timed = Gpu::open(adapter, Options { timings: true, ..Options::default() })?;
+    let clock = if timed.stamped() { "timestamps" } else { "host" };
+    let Some(kernels) = plan.run(timed)? else { return Ok(None) };
+    let about = (peak, plan.frames);
+    Ok(Some(Side::new(("gpu", device, clock), copy, night, Some(kernels.stages), about)))
+}
+
+fn found(
+    settings: &Settings,
+    files: &Files,
+    (cpu, gpu): (Side, std::result::Result<Side, String>),
+    auto: Auto,
+) -> Found {
+    let (gpu, no_gpu) = match gpu {
+        Ok(side) => (Some(side), None),
+        Err(why) => (None, Some(why)),
+    };
+    let (best, limit, sentence) = verdict::sentence(&cpu, gpu.as_ref(), no_gpu.as_deref());
+    let shape = files.shape;
+    Found {
+        version: VERSION,
+        program: env!("CARGO_PKG_VERSION"),
+        frames: Frames {
+            source: match &settings.source {
+                Source::Generated(..) => "generated".to_owned(),
+                Source::Folder(folder) => folder.display().to_string(),
+            },
+            width: shape.width,
+            height: shape.height,
+            kind: shape.to_string(),
+            files: files.paths.len(),
+            file_bytes: files.file_bytes,
+            warm_up: warm_up(),
+            measured: settings.frames,
+        },
+        methods: settings.methods.iter().map(|method| method.name()).collect(),
+        decode: Decode {
+            ms: files.decode_ms,
+            gb_s: rate(shape.bytes() as f64, files.decode_ms.median),
+            threads: threads(),
+        },
+        ratio: gpu.as_ref().map(|gpu| verdict::ratio(&cpu, gpu)),
+        backends: std::iter::once(cpu).chain(gpu).collect(),
+        no_gpu,
+        auto,
+        best,
+        limit: limit.name(),
+        sentence,
+    }
+}

@@ -1,0 +1,87 @@
+//! The frames to measure with, and how fast they decode.
+
+use super::spread::Spread;
+use crate::decode::{self, Wish};
+use crate::error::{Error, Result};
+use crate::frame::Shape;
+use crate::report;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Files that are decoded for the figure, at least; the same again where there are fewer.
+const LEAST_DECODED: usize = 5;
+
+/// Frames that can be read and go together.
+pub(super) struct Files {
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) shape: Shape,
+    /// Bytes of a file, on average.
+    pub(super) file_bytes: f64,
+    /// Milliseconds that decoding one takes, one after the other.
+    pub(super) decode_ms: Spread,
+}
+
+/// Decodes the first of `paths`, at most `most` of them, and takes those of the first's size and type; one line for the
+/// rest. `None`: stopped on the way.
+///
+/// # Errors
+/// [`Error::NothingStacked`] where none can be read.
+pub(super) fn look(
+    paths: Vec<PathBuf>,
+    most: usize,
+    wish: &Wish,
+    stop: &AtomicBool,
+) -> Result<Option<Files>> {
+    let (mut taken, mut ms, mut bytes) = (Vec::new(), Vec::new(), 0);
+    let (mut shape, mut passed, mut why) = (None, 0, String::new());
+    let mut buffer = Vec::new();
+    let mut decode = |path: &PathBuf| {
+        let start = Instant::now();
+        let frame = decode::read(path, std::mem::take(&mut buffer), wish)?;
+        let took = start.elapsed().as_secs_f64() * 1e3;
+        buffer = frame.words;
+        Ok::<_, Error>((frame.shape, took))
+    };
+    for path in paths.into_iter().take(most) {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let fault = match decode(&path) {
+            Ok((one, took)) => {
+                let first = *shape.get_or_insert(one);
+                if first == one {
+                    bytes += std::fs::metadata(&path).map_or(0, |m| m.len());
+                    taken.push(path);
+                    ms.push(took);
+                    continue;
+                }
+                format!("expected {first} as the first frame, got {one}: {}", path.display())
+            }
+            Err(e) => e.to_string(),
+        };
+        if passed == 0 {
+            why = fault;
+        }
+        passed += 1;
+    }
+    let Some(shape) = shape else {
+        return Err(Error::NothingStacked(format!(
+            "no frame to measure with: not one of {passed} could be read: {why}"
+        )));
+    };
+    if passed > 0 {
+        let number = if passed == 1 { "1 frame".to_owned() } else { format!("{passed} frames") };
+        report::fail(&format!("{number} left out of the measurement: {why}"));
+    }
+    // The first took memory and woke the disk.
+    ms.remove(0);
+    for path in taken.iter().cycle() {
+        if ms.len() >= LEAST_DECODED || stop.load(Ordering::Relaxed) {
+            break;
+        }
+        ms.push(decode(path)?.1);
+    }
+    let file_bytes = bytes as f64 / taken.len() as f64;
+    Ok(Some(Files { paths: taken, shape, file_bytes, decode_ms: Spread::of(ms) }))
+}
