@@ -109,8 +109,9 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
         json!({ "version": EVENTS, "frames": lights.len(), "backend": backend.describe(), "why": why }),
     );
     let mut run = Run::new(config, report, Journal::new(&config.out)?, backend, stop);
-    let buffers = run.masters()?;
-    let mut decoder = Decoder::new(lights, threads(), buffers, config.wish.of(Kind::Light));
+    // The first lights are decoded while the masters are read. What those leave is too much to keep beside it.
+    let mut decoder = Decoder::new(lights, threads(), Vec::new(), config.wish.of(Kind::Light));
+    drop(run.masters()?);
     // What is decided again may have been stacked before: it is not lost to Ctrl-C.
     while !stop.load(Ordering::Relaxed) || !run.again.is_empty() {
         if let Some(path) = run.again.pop_front() {

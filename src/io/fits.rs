@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 
 use flate2::bufread::MultiGzDecoder;
+use rayon::prelude::*;
 
 use super::{Picture, samples};
 use crate::frame::{SampleType, Shape};
@@ -25,7 +26,7 @@ mod table;
 mod tiles;
 mod write;
 
-pub use check::{data_intact, read_cards};
+pub use check::{data_intact, read_cards, read_intact};
 pub use header::{Card, Value};
 pub use write::write_fits;
 
@@ -160,6 +161,9 @@ impl Grid {
     }
 }
 
+/// Rows that a thread puts in their places at a time; they fill whole words, whatever the samples.
+const PIECE_ROWS: usize = 64;
+
 /// Stored numbers as rows in planes, and where they go among the samples.
 struct Layout {
     /// Numbers of a pixel that lie together.
@@ -178,9 +182,16 @@ impl Layout {
 
     /// Puts `raw`, which is the whole image, into `words`.
     fn fill(&self, raw: &Raw, scaling: &Scaling, words: &mut [u32]) {
-        let plane = self.axes[0] * self.axes[1];
-        for z in 0..self.axes[2] {
-            levels::put(&raw.part(z * plane, plane), scaling, words, self.place(0, 0, z), self.stride);
-        }
+        let [row, rows, planes] = self.axes;
+        let piece = row * PIECE_ROWS * self.stride * scaling.sample.bytes() / size_of::<u32>();
+        words.par_chunks_mut(piece.max(1)).enumerate().for_each(|(k, words)| {
+            let first = k * PIECE_ROWS;
+            // The last word may hold nothing but padding.
+            let numbers = PIECE_ROWS.min(rows.saturating_sub(first)) * row;
+            for z in 0..if numbers > 0 { planes } else { 0 } {
+                let from = (z * rows + first) * row;
+                levels::put(&raw.part(from, numbers), scaling, words, self.place(0, 0, z), self.stride);
+            }
+        });
     }
 }

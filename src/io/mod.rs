@@ -24,7 +24,7 @@ mod tiff;
 mod turn;
 mod write;
 
-pub use fits::{Card, Value, data_intact, read_cards, write_fits};
+pub use fits::{Card, Value, data_intact, read_cards, read_intact, write_fits};
 pub(crate) use guard::guarded;
 pub(crate) use order::is_frame_name;
 pub use order::{Listing, list_images, natural};
@@ -78,8 +78,8 @@ const MAX_FILE_BYTES: u64 = 1 << 33;
 /// Bytes that a format is known by.
 const HEAD: usize = 64;
 
-/// Most bytes that a thread keeps of one file for the next: colour of 40 Mpix in 16 bits.
-const SPARE_BYTES: usize = 1 << 28;
+/// Most bytes that a thread keeps of one file for the next: a mosaic of 60 Mpix in 16 bits.
+const SPARE_BYTES: usize = 1 << 27;
 
 thread_local! {
     /// Where the last file lay. An allocation of that size comes from the system page by page, and to touch those for the

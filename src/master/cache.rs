@@ -197,7 +197,8 @@ fn number(cards: &[Card], key: &str) -> Option<f64> {
 
 /// The master in the file whose cards these are.
 fn master(path: &Path, cards: &[Card]) -> Option<Master> {
-    (number(cards, LS_VERSION)? == VERSION as f64 && io::data_intact(path).ok()?).then_some(())?;
+    (number(cards, LS_VERSION)? == VERSION as f64).then_some(())?;
+    let bytes = io::read_intact(path).ok()??;
     let black: Vec<f32> =
         LS_BLACK.iter().map(|key| number(cards, key).map(|n| n as f32)).collect::<Option<_>>()?;
     let logical = |key: &str| find(cards, key) == Some(&Value::Logical(true));
@@ -216,7 +217,9 @@ fn master(path: &Path, cards: &[Card]) -> Option<Master> {
     };
     let name = text(cards, LS_SAMPLE)?;
     let (sample, _) = SAMPLES.iter().find(|(_, own)| *own == name)?;
-    let frame = io::read(path, Vec::new()).ok().filter(|frame| frame.shape.sample == SampleType::F32)?;
+    let frame = io::decode_bytes(path, bytes, Vec::new())
+        .ok()
+        .filter(|frame| frame.shape.sample == SampleType::F32)?;
     let mosaic = text(cards, "BAYERPAT").and_then(Bayer::named);
     Some(Master {
         shape: Shape { sample: *sample, mosaic, ..frame.shape },

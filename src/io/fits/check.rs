@@ -1,12 +1,13 @@
 //! What a file says of itself: its cards, and whether its sums are right.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::BufReader;
 use std::path::Path;
 
 use super::header::{BLOCK, Card};
 use crate::error::{Error, Result};
 use crate::io::guard;
+use rayon::prelude::*;
 
 /// Bytes that are summed at a time.
 const PIECE: usize = BLOCK * 64;
@@ -55,35 +56,43 @@ pub fn read_cards(path: &Path) -> Result<Vec<Card>> {
 /// # Errors
 /// As [`read_cards`]; also for a file that is compressed as a whole, whose checksum is gzip's own.
 pub fn data_intact(path: &Path) -> Result<bool> {
+    read_intact(path).map(|bytes| bytes.is_some())
+}
+
+/// The bytes of the FITS file `path`; `None` where they are not [intact](data_intact).
+///
+/// # Errors
+/// As [`data_intact`].
+pub fn read_intact(path: &Path) -> Result<Option<Vec<u8>>> {
     let image = image(path)?;
+    let bytes =
+        crate::io::bytes_of(path).map_err(|source| Error::io("cannot read the file", path, source))?;
     let stated = |key| image.header.text(key).map(str::to_owned);
     let (data, all) = (stated("DATASUM"), stated("CHECKSUM"));
     if data.is_none() && all.is_none() {
-        return Ok(true);
+        return Ok(Some(bytes));
     }
-    let cannot = |source| Error::io("cannot read the file", path, source);
-    let mut file = File::open(path).map_err(cannot)?;
-    let start = image.at - image.header.bytes as u64;
-    file.seek(SeekFrom::Start(start)).map_err(cannot)?;
-    let header = summed(&mut file, image.header.bytes as u64).map_err(cannot)?;
-    let padded = image.bytes.next_multiple_of(BLOCK as u64);
-    let Ok(found) = summed(&mut file, padded) else { return Ok(false) };
+    let at = usize::try_from(image.at).unwrap_or(usize::MAX);
+    let padded = usize::try_from(image.bytes.next_multiple_of(BLOCK as u64)).unwrap_or(usize::MAX);
+    let parts = at.checked_sub(image.header.bytes).and_then(|start| bytes.get(start..at));
+    let Some((header, rest)) = parts.zip(at.checked_add(padded).and_then(|end| bytes.get(at..end))) else {
+        return Ok(None);
+    };
+    let (header, found) = (summed(header), summed(rest));
     let data = data.is_none_or(|stated| stated.parse() == Ok(found.value()));
     // Both sums of zeros are 0 in ones' complement: 0 and all bits.
     let whole = Sum(u64::from(header.value()) + u64::from(found.value())).value();
-    Ok(data && (all.is_none() || whole == 0 || whole == u32::MAX))
+    Ok((data && (all.is_none() || whole == 0 || whole == u32::MAX)).then_some(bytes))
 }
 
-/// The sum of the next `bytes` of the file.
-fn summed(file: &mut File, mut bytes: u64) -> std::io::Result<Sum> {
-    let (mut sum, mut piece) = (Sum::default(), vec![0; PIECE]);
-    while bytes > 0 {
-        let part = &mut piece[..bytes.min(PIECE as u64) as usize];
-        file.read_exact(part)?;
-        sum.add_bytes(part);
-        bytes -= part.len() as u64;
-    }
-    Ok(sum)
+/// The sum of `bytes`, on all cores.
+fn summed(bytes: &[u8]) -> Sum {
+    let each = bytes.par_chunks(PIECE).map(|piece| {
+        let mut sum = Sum::default();
+        sum.add_bytes(piece);
+        sum.0
+    });
+    Sum(each.sum())
 }
 
 fn image(path: &Path) -> Result<super::Image> {
