@@ -56,7 +56,7 @@ fn header(name: &str, len: u64, crc: u32) -> Vec<u8> {
 /// name of the newest, whose old bearer becomes the previous one. Returns how long that took.
 ///
 /// # Errors
-/// What `fill` returns; [`Error::Io`] where the folder cannot be written to or the disk is full. The checkpoints that
+/// What `fill` returns; [`Error::Io`](crate::error::Error::Io) where the folder cannot be written to or the disk is full. The checkpoints that
 /// were there stay as they were, and nothing is left beside them.
 pub fn store(folder: &Path, fill: impl FnOnce(&mut Writer<'_>) -> Result<()>) -> Result<Duration> {
     let start = Instant::now();

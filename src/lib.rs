@@ -24,7 +24,7 @@
 //! | [`outputs`], [`summary`], [`record`], [`report`] | pictures, their headers, `frames.jsonl`, what the user sees |
 //! | [`watch`] | a hot folder: which files in it are complete, and which were overwritten |
 //! | [`build_master`] | the `master` command |
-//! | [`bench`] | the `bench` command: frames generated or given, sent through both backends, and what limits them |
+//! | [`mod@bench`] | the `bench` command: frames generated or given, sent through both backends, and what limits them |
 //! | [`page`], [`service`], [`legacy`] | the page that the room sees; systemd's notify protocol; the original script's command line |
 //! | [`memory`], [`timing`], [`mod@cache_dir`] | how much may be used, and how much a night takes; one span per kernel and host stage; where caches lie |
 //!

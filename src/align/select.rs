@@ -3,6 +3,7 @@
 use super::background::{Background, MEAN_DIFFERENCE, tile_area};
 use super::stars::{Star, StarList};
 use crate::kernels::tiles::{TILE, Tile};
+use rayon::prelude::*;
 
 /// A star stands out of the background by this many standard deviations of the noise; the brightest of a tile's
 /// 256 noise samples passes that about once in 10^4 tiles.
@@ -83,8 +84,8 @@ pub fn candidates(table: &[Tile], sky: &Background, width: usize, height: usize)
         let (px, py) = table[ty * tiles_x + tx].place();
         (tx * TILE + px, ty * TILE + py)
     };
-    let mut out = Vec::new();
-    for ty in 0..tiles_y {
+    let row = |ty: usize| {
+        let mut out = Vec::new();
         for tx in 0..tiles_x {
             let tile = &table[ty * tiles_x + tx];
             let (x, y) = peak(tx, ty);
@@ -110,8 +111,10 @@ pub fn candidates(table: &[Tile], sky: &Background, width: usize, height: usize)
                 out.push(Spot { x: x as i32, y: y as i32, score, noise: noise.max(own) });
             }
         }
-    }
-    out
+        out
+    };
+    // Most of what the host does for a frame.
+    (0..tiles_y).into_par_iter().map(row).collect::<Vec<_>>().concat()
 }
 
 /// Tiles with structure in both directions.

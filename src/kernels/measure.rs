@@ -133,6 +133,29 @@ impl Kernel for Measure {
     }
 }
 
+/// exp(-(k - [`REACH`] - centre)^2 falloff) for every k. From one pixel to the next it changes by a factor that itself
+/// changes by a constant one: four exponentials, instead of as many as there are pixels.
+#[inline(always)]
+fn bell(centre: f32, falloff: f32) -> [f32; WINDOW] {
+    let (centre, a) = (f64::from(centre), f64::from(falloff));
+    let mut out = [0.0; WINDOW];
+    // From the pixel nearest to the centre outwards, so that it falls both ways.
+    let first = (centre.round() as i32 + REACH).clamp(0, WINDOW as i32 - 1);
+    let x = f64::from(first - REACH) - centre;
+    let (top, fall) = ((-x * x * a).exp(), (-2.0 * a).exp());
+    let (mut w, mut step) = (top, (-(1.0 + 2.0 * x) * a).exp());
+    for o in &mut out[first as usize..] {
+        *o = w as f32;
+        (w, step) = (w * step, step * fall);
+    }
+    (w, step) = (top, (-(1.0 - 2.0 * x) * a).exp());
+    for o in out[..=first as usize].iter_mut().rev() {
+        *o = w as f32;
+        (w, step) = (w * step, step * fall);
+    }
+    out
+}
+
 /// The sums around one place. The weight is a product of one factor in x and one in y: columns are summed over y
 /// first, with loops that run along rows.
 #[inline(always)]
@@ -149,17 +172,16 @@ fn sums(p: &MeasureParams, gray: &[u16], place: &Place) -> Moments {
     }
     let offset = |k: usize| (k as i32 - REACH) as f32;
     let mut slope = [0.0_f32; WINDOW];
-    let mut across = [0.0_f32; WINDOW];
     for k in columns.clone() {
         slope[k] = place.sky + place.sky_x * offset(k);
-        across[k] = (-(offset(k) - place.fx).powi(2) * place.falloff).exp();
     }
+    let (across, along) = (bell(place.fx, place.falloff), bell(place.fy, place.falloff));
     let (mut c0, mut c1, mut c2) = ([0.0_f32; WINDOW], [0.0_f32; WINDOW], [0.0_f32; WINDOW]);
     let mut highest = [0_u16; WINDOW];
     let mut down = 0.0;
     for row in lines {
         let dy = offset(row) - place.fy;
-        let w = (-dy * dy * place.falloff).exp();
+        let w = along[row];
         down += w;
         let sky_y = place.sky_y * offset(row);
         let from = (place.y + row as i32 - REACH) as usize * stride;
@@ -200,4 +222,25 @@ pub fn measure<B: Backend>(
     moments: &mut B::Buffer,
 ) -> Result<()> {
     backend.run::<Measure>(p, &[Some(gray), Some(places)], &mut [Some(moments)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bell_is_its_exponentials() {
+        for (centre, falloff) in
+            [(0.0, 0.125), (3.4, 1.0), (-17.2, 0.3), (40.0, 2.0), (0.5, 0.01), (1.3, 90.0)]
+        {
+            for (k, got) in bell(centre, falloff).into_iter().enumerate() {
+                let x = f64::from(k as i32 - REACH) - f64::from(centre);
+                let exact = (-x * x * f64::from(falloff)).exp();
+                assert!(
+                    (f64::from(got) - exact).abs() <= 1e-7 * exact.max(1e-30),
+                    "{centre} {falloff} {k}: {got} {exact}"
+                );
+            }
+        }
+    }
 }
