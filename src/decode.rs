@@ -192,13 +192,14 @@ impl Drop for Decoder {
     }
 }
 
-/// Steps of the Unix scheduler by which decoding gives way: all there are, so that a kernel that wakes never waits for it.
+/// Steps of the Unix scheduler by which decoding gives way: where both want a core, it has a third of what the pixel path has.
+/// More would starve it where other programs want all cores (with 19 steps a frame took a minute and a half beside a
+/// compiler).
 #[cfg(target_os = "linux")]
-const GIVE_WAY: i32 = 19;
+const GIVE_WAY: i32 = 5;
 
 /// Makes this thread give way to the pixel path: frames that are decoded ahead can wait, and what computes on all cores at
-/// once is as slow as the slowest of them. (Aligning took 85 ms a frame of 20 Mpix on two cores beside decoding, 81 with 10
-/// steps, 56 with 19; a night took the same time.)
+/// once is as slow as the slowest of them.
 fn give_way() {
     // Linux has a priority for each thread. Where it cannot be changed, all goes on as it was.
     #[cfg(target_os = "linux")]
