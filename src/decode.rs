@@ -24,6 +24,8 @@ struct Shared {
     free: Vec<Vec<u32>>,
     spent: Duration,
     stop: bool,
+    /// Frames that may be decoded or wait.
+    ahead: usize,
 }
 
 /// What frames are taken for, whatever their files say, and which are refused.
@@ -94,7 +96,6 @@ impl Wish {
 struct Common {
     paths: Vec<PathBuf>,
     wish: Wish,
-    ahead: usize,
     state: Mutex<Shared>,
     changed: Condvar,
 }
@@ -126,11 +127,26 @@ impl Decoder {
     /// Starts decoding `paths`, into the buffers `free` as long as there are some.
     #[must_use]
     pub fn new(paths: Vec<PathBuf>, threads: usize, free: Vec<Vec<u32>>, wish: Wish) -> Decoder {
+        Decoder::with(paths, threads, threads, free, wish)
+    }
+
+    /// The same, but only the first file is decoded before [`Decoder::go_on`] is called: memory is short until then.
+    #[must_use]
+    pub fn first_alone(paths: Vec<PathBuf>, threads: usize, wish: Wish) -> Decoder {
+        Decoder::with(paths, threads, 1, Vec::new(), wish)
+    }
+
+    /// From now on, a frame a thread.
+    pub fn go_on(&self) {
+        self.common.lock().ahead = self.threads.len();
+        self.common.changed.notify_all();
+    }
+
+    fn with(paths: Vec<PathBuf>, threads: usize, ahead: usize, free: Vec<Vec<u32>>, wish: Wish) -> Decoder {
         let common = Arc::new(Common {
             paths,
             wish,
-            ahead: threads,
-            state: Mutex::new(Shared { free, ..Shared::default() }),
+            state: Mutex::new(Shared { free, ahead, ..Shared::default() }),
             changed: Condvar::new(),
         });
         let threads = (0..threads)
@@ -215,7 +231,7 @@ fn work(common: &Common) {
                 if state.stop || state.next >= common.paths.len() {
                     return;
                 }
-                if state.next < state.taken + common.ahead {
+                if state.next < state.taken + state.ahead {
                     break;
                 }
                 state = common.wait(state);

@@ -109,9 +109,10 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
         json!({ "version": EVENTS, "frames": lights.len(), "backend": backend.describe(), "why": why }),
     );
     let mut run = Run::new(config, report, Journal::new(&config.out)?, backend, stop);
-    // The first lights are decoded while the masters are read. What those leave is too much to keep beside it.
-    let mut decoder = Decoder::new(lights, threads(), Vec::new(), config.wish.of(Kind::Light));
-    drop(run.masters()?);
+    // The first light is decoded while the masters are read.
+    let mut decoder = Decoder::first_alone(lights, threads(), config.wish.of(Kind::Light));
+    run.masters()?.into_iter().take(threads()).for_each(|buffer| decoder.recycle(buffer));
+    decoder.go_on();
     // What is decided again may have been stacked before: it is not lost to Ctrl-C.
     while !stop.load(Ordering::Relaxed) || !run.again.is_empty() {
         if let Some(path) = run.again.pop_front() {

@@ -141,10 +141,8 @@ impl Night {
     /// The most that the program has at once: at the beginning, while it stacks, or when it writes the outputs.
     #[must_use]
     pub fn peak(&self) -> u64 {
-        // The stacks are untouched until the masters are gone, and no frame has gone before. The first lights are on
-        // their way while the frames of the masters are.
-        let ways = if self.habits.masters > 0 { 2 } else { 1 };
-        let beginning = ways * self.on_the_way() + self.habits.masters + self.dark;
+        // The stacks are untouched until the masters are gone, and no frame has gone before.
+        let beginning = self.on_the_way() + self.habits.masters + self.dark;
         let engine = self.engine();
         let aside =
             if self.habits.live || self.habits.midway { self.pictures() + self.checkpoint() } else { 0 };
