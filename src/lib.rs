@@ -118,6 +118,10 @@
 //!   superpixels. See [`kernels::calibrate`].
 //! - **What a night takes is known before it begins**, by one formula that tests hold against allocations and peaks: see
 //!   [`memory::need`].
+//! - **A CPU twin is written for vector units**: conversions that do not saturate (`kernels::whole`), no closure where the
+//!   instruction set must follow, columns summed before rows in small windows. The stack is warped by stretches of a row that
+//!   share one whole-pixel offset (`kernels::warp`): a tracked night has a few a row, behind a meridian flip too; other maps go
+//!   pixel by pixel.
 //! - **Dark and flat are one buffer of pairs**: with both for three colours apart, eight storage buffers would not do.
 //! - **White balance is a gain in `calibrate`**, before colours are interpolated (gradients of balanced colours agree); the
 //!   camera's matrix is linear and waits until something is shown. In pictures the sensor's clipping is white; linear
