@@ -44,7 +44,7 @@ print(f"\n{len(figures)} modules, {over} over the budget.\n")
 # about the usual. measure: 1024 windows of 1024 pixels, the most.
 ADDCOMP = "accumulate.store=1.slots=1.op0=5.op1=0.op2=0.op3=0.op4=0.op5=0"
 FRAME = [
-    ("calibrate.channels=3.input=0.mode=1.flat=0", 4, 1, 1, PIXELS, 15),
+    ("calibrate.channels=3.input=0.mode=1.flat=0.bin=1", 4, 1, 1, PIXELS, 15),
     ("gray.channels=3.store=1", 4, 340 / 256, 1, PIXELS, 8),
     ("tiles", 4, 1, 1, PIXELS, 2 + 16 / 256 + 2 / 16),
     ("measure", 4, 1, 1, 1024 * 1024, 2),
