@@ -153,24 +153,39 @@ fn finish(c: u32, k: u32, v: vec4<u32>, keep: vec4<bool>) {
     put_samples(c, own_store(), k, select(vec4<u32>(), v, keep));
 }
 
-// Writes the means of 4 cells from sample k on of colour c: a and b are their upper samples, d and e the lower ones.
-fn finish_cells(c: u32, k: u32, a: vec4<u32>, b: vec4<u32>, d: vec4<u32>, e: vec4<u32>, keep: vec4<bool>) {
+// What two pixels side by side come to, of the 4 samples v.
+fn pair(v: vec4<u32>) -> vec2<u32> {
     if own_store() == STORE_F32 {
-        let up = bitcast<vec4<f32>>(vec4<u32>(a.xz, b.xz)) + bitcast<vec4<f32>>(vec4<u32>(a.yw, b.yw));
-        let low = bitcast<vec4<f32>>(vec4<u32>(d.xz, e.xz)) + bitcast<vec4<f32>>(vec4<u32>(d.yw, e.yw));
-        put_samples(c, STORE_F32, k, select(vec4<u32>(), bitcast<vec4<u32>>((up + low) * 0.25), keep));
-        return;
+        let f = bitcast<vec4<f32>>(v);
+        return bitcast<vec2<u32>>(f.xz + f.yw);
     }
-    let up = vec4<u32>(a.xz, b.xz) + vec4<u32>(a.yw, b.yw);
-    let sum = up + vec4<u32>(d.xz, e.xz) + vec4<u32>(d.yw, e.yw);
+    return v.xz + v.yw;
+}
+
+// What a pair and the one below it come to.
+fn added(up: vec2<u32>, low: vec2<u32>) -> vec2<u32> {
+    if own_store() == STORE_F32 {
+        return bitcast<vec2<u32>>(bitcast<vec2<f32>>(up) + bitcast<vec2<f32>>(low));
+    }
+    return up + low;
+}
+
+// Writes the means of 2 cells from the even sample k on of colour c, of which `sum` is what their samples come to.
+fn finish_cells(c: u32, k: u32, sum: vec2<u32>, keep: vec2<bool>) {
     if own_store() == STORE_U8 {
-        put_samples(c, STORE_U16, k, select(vec4<u32>(), sum, keep));
+        let v = select(vec2<u32>(), sum, keep);
+        put(c, k >> 1u, v.x | (v.y << 16u));
         return;
     }
-    // A quarter of a level's unit is a power of two, made of its exponent: devices divide inexactly.
-    let shift = select(0u, p.shift, mode == MODE_FIXED);
-    let level = vec4<f32>(sum) * bitcast<f32>((QUARTER - shift) << 23u);
-    put_samples(c, STORE_F32, k, select(vec4<u32>(), bitcast<vec4<u32>>(level), keep));
+    var level = bitcast<vec2<f32>>(sum) * 0.25;
+    if own_store() == STORE_U16 {
+        // A quarter of a level's unit is a power of two, made of its exponent: devices divide inexactly.
+        let shift = select(0u, p.shift, mode == MODE_FIXED);
+        level = vec2<f32>(sum) * bitcast<f32>((QUARTER - shift) << 23u);
+    }
+    let v = select(vec2<u32>(), bitcast<vec2<u32>>(level), keep);
+    put(c, k, v.x);
+    put(c, k + 1u, v.y);
 }
 
 fn finite(bits: vec4<u32>) -> vec4<u32> {
@@ -228,35 +243,44 @@ fn colours(s: u32) -> Colours {
     return Colours(vec4(a.x, a.w, b.z, c.y), vec4(a.y, b.x, b.w, c.z), vec4(a.z, b.y, c.x, c.w));
 }
 
-// 4 cells from column x on of row y of what comes out: 8 pixels of two rows of the frame.
-fn cells(x: u32, y: u32) {
-    let k = y * p.out_stride + x;
-    let at = vec2<u32>(2u * y, 2u * y + 1u) * p.stride + 2u * x;
-    let s = (vec2<u32>(2u * y, 2u * y + 1u) * p.width + 2u * x) * channels;
-    let keep = 2u * vec4<u32>(x, x + 1u, x + 2u, x + 3u) + 1u < vec4<u32>(p.width);
-    if channels == 1u {
-        let a = calibrated(0u, at.x, false, mono(s.x));
-        let b = calibrated(0u, at.x + 4u, false, mono(s.x + 4u));
-        let d = calibrated(0u, at.y, true, mono(s.y));
-        let e = calibrated(0u, at.y + 4u, true, mono(s.y + 4u));
-        finish_cells(0u, k, a, b, d, e, keep);
-        return;
-    }
-    let a = colours(s.x);
-    let b = colours(s.x + 12u);
-    let d = colours(s.y);
-    let e = colours(s.y + 12u);
-    colour_cells(0u, k, at, array<vec4<u32>, 4>(a.r, b.r, d.r, e.r), keep);
-    colour_cells(1u, k, at, array<vec4<u32>, 4>(a.g, b.g, d.g, e.g), keep);
-    colour_cells(2u, k, at, array<vec4<u32>, 4>(a.b, b.b, d.b, e.b), keep);
+// What 2 cells come to, a colour each.
+struct Pairs {
+    r: vec2<u32>,
+    g: vec2<u32>,
+    b: vec2<u32>,
 }
 
-fn colour_cells(c: u32, k: u32, at: vec2<u32>, q: array<vec4<u32>, 4>, keep: vec4<bool>) {
-    let a = calibrated(c, at.x, false, q[0]);
-    let b = calibrated(c, at.x + 4u, false, q[1]);
-    let d = calibrated(c, at.y, true, q[2]);
-    let e = calibrated(c, at.y + 4u, true, q[3]);
-    finish_cells(c, k, a, b, d, e, keep);
+// Of the 4 pixels from sample s and sample k of the dark on, in an even or odd row.
+fn pairs(s: u32, k: u32, odd: bool) -> Pairs {
+    let q = colours(s);
+    return Pairs(
+        pair(calibrated(0u, k, odd, q.r)), pair(calibrated(1u, k, odd, q.g)), pair(calibrated(2u, k, odd, q.b)));
+}
+
+// 4 cells from column x on of row y of what comes out: 8 pixels of two rows of the frame, 4 at a time in loops that are not
+// unrolled, since the smallest GPUs have few registers.
+fn cells(x: u32, y: u32) {
+    for (var half = x; half < x + 4u; half += 2u) {
+        let k = y * p.out_stride + half;
+        let keep = 2u * vec2<u32>(half, half + 1u) + 1u < vec2<u32>(p.width);
+        var sum: Pairs;
+        for (var line = 2u * y; line < 2u * y + 2u; line += 1u) {
+            let at = line * p.stride + 2u * half;
+            let s = (line * p.width + 2u * half) * channels;
+            let odd = (line & 1u) == 1u;
+            if channels == 1u {
+                sum.r = added(sum.r, pair(calibrated(0u, at, odd, mono(s))));
+            } else {
+                let v = pairs(s, at, odd);
+                sum = Pairs(added(sum.r, v.r), added(sum.g, v.g), added(sum.b, v.b));
+            }
+        }
+        finish_cells(0u, k, sum.r, keep);
+        if channels == 3u {
+            finish_cells(1u, k, sum.g, keep);
+            finish_cells(2u, k, sum.b, keep);
+        }
+    }
 }
 
 @compute @workgroup_size(64)
