@@ -96,6 +96,8 @@ pub struct Calibration {
     pub pictures: Option<PathBuf>,
     /// How darks become a master; `None`: what is usual for them.
     pub master: Option<MasterRule>,
+    /// Whether `--demosaic` was given.
+    pub demosaic_asked: bool,
     /// How lights are calibrated.
     pub wishes: Wishes,
 }
@@ -305,6 +307,7 @@ fn calibration(args: CalibrationArgs, scale: bool) -> Result<Calibration> {
         pictures: None,
         no_default: false,
         master,
+        demosaic_asked: args.demosaic.is_some(),
         wishes: Wishes {
             dark_rule,
             demosaic: match args.demosaic {

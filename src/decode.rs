@@ -165,6 +165,12 @@ impl Decoder {
         }
     }
 
+    /// A buffer that is free, if any.
+    #[must_use]
+    pub fn buffer(&self) -> Vec<u32> {
+        self.common.lock().free.pop().unwrap_or_default()
+    }
+
     /// The buffers that are free, for another decoder.
     #[must_use]
     pub fn buffers(self) -> Vec<Vec<u32>> {

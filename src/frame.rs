@@ -105,6 +105,8 @@ pub struct Frame {
     pub sensor: Sensor,
     /// What the file says of how it was taken.
     pub tags: Tags,
+    /// Bytes that decoding took beside the file and the samples.
+    pub beside: u64,
 }
 
 impl Frame {

@@ -53,8 +53,6 @@ pub(crate) struct Run<'a, B: Backend, L: Ledger> {
     pub(crate) first_number: usize,
     /// Files that are decided again.
     pub(crate) again: VecDeque<PathBuf>,
-    /// A buffer to decode them into.
-    spare: Vec<u32>,
     /// Pictures of finished stacks.
     pub(crate) kept: Vec<PathBuf>,
     /// A finished stack could not be written: the one at hand goes on to the end.
@@ -116,11 +114,13 @@ pub fn stack<B: Backend>(config: &Config, backend: B, why: &str, stop: &AtomicBo
     // What is decided again may have been stacked before: it is not lost to Ctrl-C.
     while !stop.load(Ordering::Relaxed) || !run.again.is_empty() {
         if let Some(path) = run.again.pop_front() {
-            let buffer = std::mem::take(&mut run.spare);
+            let buffer = decoder.buffer();
             let frame = run
                 .timings
                 .host("decode again", || decode::read(&path, buffer, &config.wish.of(Kind::Light)));
-            run.spare = run.frame(&path, frame)?;
+            // The threads have buffers for files of their own.
+            io::forget();
+            decoder.recycle(run.frame(&path, frame)?);
             continue;
         }
         let Some((path, frame)) = run.timings.host("wait for decode", || decoder.next()) else { break };
@@ -148,7 +148,6 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
             number: 1,
             first_number: 1,
             again: VecDeque::new(),
-            spare: Vec::new(),
             kept: Vec::new(),
             stuck: false,
             stop,
@@ -210,7 +209,19 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
             align_to: config.align_to,
             tones: config.rules.on_change == OnChange::Scale,
         };
-        let room = Room::new(&backend, &setup(Method::SIX, canvas), &plan, self.habits(&first, masters));
+        // Poses are of one canvas; a mosaic of half size is made by one method.
+        let half = match &config.poses {
+            Some(_) => None,
+            None if config.calibration.demosaic_asked => Some("--bin 2, without --demosaic"),
+            None => Some("--bin 2"),
+        };
+        let anew = config.live.then_some(if methods.is_some() {
+            "the session is kept: free memory and start it again"
+        } else {
+            "begin the session anew (--fresh) for other rules or sizes"
+        });
+        let six = setup(Method::SIX, canvas);
+        let room = Room::new(&backend, (&six, &plan), self.habits(&first, masters), half, anew);
         let methods = match methods.or(config.methods.as_deref()) {
             Some(methods) => methods.to_vec(),
             None if linear || config.live && first.shape.sample != SampleType::U8 => vec![Method::Mean],
@@ -229,9 +240,9 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
                 let (backend, plan) = *again;
                 let methods = vec![Method::AddComp];
                 let engine = Engine::new(backend, setup(&methods, canvas), plan);
-                (engine.map_err(|refused| room::refusal(refused, &methods, setup))?, methods)
+                (engine.map_err(|refused| room::refusal(refused, &methods, half, setup))?, methods)
             }
-            Err(refused) => return Err(room::refusal(refused, &methods, setup)),
+            Err(refused) => return Err(room::refusal(refused, &methods, half, setup)),
         };
         let judge = Judge::new(config.rules, (canvas.width, canvas.height), f64::from(white));
         Ok(Night {
@@ -270,17 +281,20 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
     /// What decides how much memory a night like `first` takes, with so many bytes of masters.
     fn habits(&self, first: &First, masters: u64) -> Habits {
         let config = self.config;
-        let (file, beside) = io::memory_of(&first.path, &first.shape);
+        let frame = first.shape.bytes() as u64;
+        let file = std::fs::metadata(&first.path).map_or(frame, |about| about.len());
         let rules = config.rules;
         Habits {
             threads: threads(),
             file,
-            beside,
+            beside: first.beside,
+            held: first.held,
             masters,
             outputs: config.formats.clone(),
             turned: outputs::turns(first.tags.orientation),
             live: config.live,
             midway: config.debug_frames || rules.restart || rules.on_change == OnChange::Restart,
+            ..Habits::default()
         }
     }
 

@@ -50,6 +50,7 @@ fn frame(shape: Shape, sensor: Sensor, seed: u32) -> Frame {
         words: bytemuck::pod_collect_to_vec(&bytes),
         sensor,
         tags: Tags::default(),
+        beside: 0,
     }
 }
 

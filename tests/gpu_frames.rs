@@ -54,6 +54,7 @@ fn night() -> Vec<(Frame, Mat3)> {
             words,
             sensor: Sensor::DISPLAY,
             tags: Tags::default(),
+            beside: 0,
         };
         (frame, map)
     };

@@ -47,7 +47,7 @@ fn dark(shape: Shape, number: usize, black: [f32; 4]) -> Frame {
     let mut words = vec![0; shape.words()];
     bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(&bytes);
     let sensor = Sensor { black, ..Sensor::LINEAR };
-    Frame { path: format!("dark {number}").into(), shape, words, sensor, tags: Tags::default() }
+    Frame { path: format!("dark {number}").into(), shape, words, sensor, tags: Tags::default(), beside: 0 }
 }
 
 /// The rule by its definition, one column at a time, f64.

@@ -4,9 +4,10 @@
 mod common;
 
 use common::mosaic::write_float;
+use common::night::Shot;
 use common::picture::{Picture, write_png8};
 use common::sky::{Rng, Sky, eight};
-use common::{Place, Run};
+use common::{Place, Run, backends};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,8 @@ fn frames(place: &Place, folder: &str, write: impl Fn(&Path)) -> PathBuf {
         std::fs::read_dir(&folder).expect("folder").flatten().map(|e| e.path()).collect()
     };
     let [first] = &first[..] else { panic!("one frame is written") };
-    let end = first.extension().expect("a name").to_string_lossy().into_owned();
+    let name = first.file_name().expect("a name").to_string_lossy().into_owned();
+    let (_, end) = name.split_once('.').expect("an extension");
     for k in 1..FILES {
         std::fs::hard_link(first, folder.join(format!("g{k}.{end}"))).expect("linked");
     }
@@ -66,6 +68,31 @@ fn peaks_are_those_of_the_formula() {
     frames(&place, "stars", |to| {
         write_png8(&to.join("f.png"), &eight(&sky.light(&common::geometry::IDENTITY, 1)))
     });
+    // Decoded beside the file and the words; into more words than the frame has; masters of floats.
+    frames(&place, "packed", |to| {
+        write_float(&to.join("f.fits"), &noise(1).map(f32::from), &[]);
+        let file = std::fs::File::create(to.join("f.fits.gz")).expect("created");
+        let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        packed.write_all(&std::fs::read(to.join("f.fits")).expect("read")).expect("written");
+        packed.finish().expect("ended");
+        std::fs::remove_file(to.join("f.fits")).expect("removed");
+    });
+    frames(&place, "alpha", |to| {
+        let data = noise(4).data;
+        let picture = image::RgbaImage::from_raw(SIZE.0 as u32, SIZE.1 as u32, data).expect("its size");
+        picture.save(to.join("f.png")).expect("written");
+    });
+    place.folder("flats");
+    write_float(&place.path("flats/f.fits"), &noise(1).map(|v| 2.0 * f32::from(v)), &[]);
+    place.folder("offsets");
+    write_float(&place.path("offsets/d.fits"), &noise(1).map(|v| f32::from(v) / 4.0), &[]);
+    // A first frame out of focus: the stack begins again, and files are read again beside those that come.
+    let again = place.folder("again");
+    let blurred = Shot { blur: 2.5, ..Shot::new(common::geometry::IDENTITY, 0) };
+    write_png8(&again.join("f.png"), &eight(&sky.shoot(&blurred)));
+    (1..FILES).for_each(|k| {
+        std::fs::hard_link(place.path("stars/f.png"), again.join(format!("g{k}.png"))).expect("linked");
+    });
     let (mut bad, mut seen) = (Vec::new(), Vec::new());
     for args in [
         "input --no-align --method add",
@@ -77,8 +104,14 @@ fn peaks_are_those_of_the_formula() {
         "mosaic --no-align --method mean --bayer RGGB",
         "mosaic --no-align --method mean --bayer RGGB --bin 2",
         "stars --method addcomp --on-change scale",
+        "packed --no-align --method mean",
+        "packed --no-align --method mean --bin 2",
+        "alpha --no-align --method add",
+        "mosaic --no-align --method mean --dark offsets --flat flats --flat-dark offsets",
+        "again --method add",
     ] {
         let run = place.stack(&format!("{args} --json --timings -o out")).exits(0);
+        assert_eq!(run.err.contains("the stack begins again"), args.starts_with("again"), "{}", run.err);
         let (said, got) = peaks(&run);
         println!("{args}: {:.0} MB by the formula, {:.0} MB measured", said / 1e6, got / 1e6);
         if got > said || got < said * (1.0 - SLACK.0) - SLACK.1 {
@@ -215,6 +248,47 @@ fn what_would_not_fit_is_refused_and_the_advice_works() {
     }
 }
 
+/// Promise: on a GPU without memory of its own the night is refused likewise, with a formula that holds; what the host
+/// holds would else be lost at the end, with the pictures.
+#[test]
+fn a_gpu_that_shares_the_memory_is_refused_likewise() {
+    if backends().len() < 2 || !prlimit() {
+        return skipped("a GPU under a limit: no GPU, or no prlimit");
+    }
+    let place = Place::new();
+    pictures(&place);
+    let args = "stack input --backend gpu --no-align --method all";
+    let run = place.run(format!("{args} --json --timings -o free").split(' ')).exits(0);
+    let (need, got) = peaks(&run);
+    assert!(got <= need && got > 0.7 * need, "{need} by the formula, {got} measured");
+    for share in [0.6, 0.8, 1.0] {
+        let limit = Limit::Space((share * need) as u64);
+        let run = limit.run(&place, &format!("{args} -o out")).exits(1);
+        assert!(last(&run).starts_with("livestack: memory: 6 rules over frames of 4000x2800"), "{run:?}");
+        assert!(place.names("out").iter().all(|name| !name.ends_with(".png")), "{:?}", place.names("out"));
+    }
+}
+
+/// Promise: what is advised can be done: no half size for poses of full size, none together with `--demosaic`.
+#[test]
+fn no_advice_that_would_be_refused() {
+    if !prlimit() {
+        return skipped("advice: there is no prlimit");
+    }
+    let place = Place::new();
+    pictures(&place);
+    frames(&place, "mosaic", |to| write_float(&to.join("f.fits"), &noise(1).map(f32::from), &[]));
+    place.stack("input --no-align --method add -o known").exits(0);
+    let limit = Limit::Space(1_000_000_000);
+    let all = "--backend cpu --method all";
+    let run = limit.run(&place, &format!("stack input {all} --poses known/frames.jsonl -o out")).exits(1);
+    assert!(last(&run).contains(" of the 6 rules") && !last(&run).contains("--bin"), "{run:?}");
+    let run = limit
+        .run(&place, &format!("stack mosaic {all} --no-align --bayer RGGB --demosaic mhc -o out"))
+        .exits(1);
+    assert!(last(&run).contains("at half size (--bin 2, without --demosaic)"), "{run:?}");
+}
+
 /// Promise: a session refuses at its first frame in the same way. The frame is not lost: no line of the journal decides it,
 /// and begun anew at half size the session stacks it.
 #[test]
@@ -244,6 +318,14 @@ fn a_session_refuses_at_its_first_frame() {
     limit.run(&place, &format!("{all} --method all --bin 2 --fresh -o out")).exits(0);
     let stacked: Vec<Value> = place.records("out").into_iter().filter(|r| r["status"] == "stacked").collect();
     assert_eq!(stacked.len(), FILES);
+    // One that was begun with more memory is not told to begin anew: that would throw it away.
+    let less = match limit {
+        Limit::Space(_) => Limit::Space(need / 2),
+        Limit::Group(_) => Limit::group(need / 2).expect("as before"),
+    };
+    let run = less.run(&place, &format!("{all} --method all -o free")).exits(1);
+    assert!(last(&run).contains("the session is kept") && !last(&run).contains("--fresh"), "{run:?}");
+    place.run(format!("{all} --method all -o free").split(' ')).exits(0);
 }
 
 /// Promise: a frame whose header asks for more memory than there is ends as one line, not as a program that is cut off.

@@ -96,10 +96,6 @@ impl Backend for Cpu {
         format!("CPU, {} threads, {set}", rayon::current_num_threads())
     }
 
-    fn memory(&self) -> Option<u64> {
-        crate::memory::room()
-    }
-
     fn alloc(&mut self, label: &'static str, words: usize) -> Result<CpuBuffer> {
         const MB: usize = 1_000_000;
         let none = || Error::Memory(format!("memory: {} MB for `{label}` are not to be had", words * 4 / MB));

@@ -33,6 +33,8 @@ use transfer::{Down, Free, Ring};
 const SLOT: usize = bands::ALIGNMENT as usize;
 /// Dispatches of one submission.
 const SLOTS: usize = 256;
+/// What a driver takes of the host's memory, with the kernels that it compiles, bytes: lavapipe 105 MB.
+const DRIVER: u64 = 128 << 20;
 /// Uploads from this size on, bytes, go through kept staging buffers; smaller ones are left to the queue.
 const STAGED: usize = 4 << 20;
 /// Bytes of the buffers that stand in for those a call does not use.
@@ -292,6 +294,15 @@ impl Backend for Gpu {
         let i = &self.info;
         let driver = [i.driver.as_str(), i.driver_info.as_str()].join(" ");
         format!("GPU {} ({}, {}, {})", i.name, caps::kind(i.device_type), i.backend, driver.trim())
+    }
+
+    fn apart(&self) -> bool {
+        // Of a device that is not known it cannot be said: its buffers tell.
+        !matches!(self.info.device_type, wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Cpu)
+    }
+
+    fn driver(&self, frame: u64) -> u64 {
+        DRIVER + (self.up.most() as u64 + 1) * frame.min(transfer::PIECE as u64)
     }
 
     fn alloc(&mut self, label: &'static str, words: usize) -> Result<GpuBuffer> {

@@ -20,10 +20,20 @@ pub trait Backend {
     /// One line: device and driver, or cores.
     fn describe(&self) -> String;
 
-    /// Bytes that the program may have in all, what it has already included, where its buffers are the program's own
-    /// memory and the system says. Elsewhere a buffer that cannot be had tells.
+    /// Bytes that the program may have in all, what it has already included, where the system says.
     fn memory(&self) -> Option<u64> {
-        None
+        crate::memory::room()
+    }
+
+    /// Whether the device has memory of its own: then a buffer that cannot be had tells, and `memory` knows nothing of it.
+    fn apart(&self) -> bool {
+        false
+    }
+
+    /// Bytes of the host's memory that the device takes beside its buffers: its driver, and what uploads of `frame` bytes
+    /// go through.
+    fn driver(&self, _frame: u64) -> u64 {
+        0
     }
 
     /// A buffer of `words` words, all 0.

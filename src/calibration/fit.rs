@@ -170,6 +170,8 @@ mod tests {
             sensor: Sensor { black, ..Sensor::LINEAR },
             tags: Tags::default(),
             white: 65535.0,
+            beside: 0,
+            held: 0,
             samples: vec![2100.0, 2102.0, 2098.0, 2100.0],
         };
         let levels = black.map(|b| (b + 7.0) / 65535.0).into();

@@ -67,7 +67,9 @@ pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture
         levels::sensor(&image.header, image.bitpix, shape.sample, |white| reaches(&words, &shape, white));
     let tags = Tags { other_mosaic, ..labels::tags(&image) };
     let sensor = Sensor { bottom_up: tags.orientation == Orientation::UPSIDE_DOWN, ..sensor };
-    Ok(Picture { shape, words, sensor, tags })
+    // What was unpacked lies beside the file.
+    let beside = if let Cow::Owned(data) = &data { data.capacity() as u64 } else { 0 };
+    Ok(Picture { shape, words, sensor, tags, beside })
 }
 
 /// Whether a sample is as high as `level`.
@@ -112,6 +114,8 @@ fn unpack(bytes: &[u8]) -> Result<(Image, Cow<'_, [u8]>), String> {
         return Err(truncated(image.bytes, bytes.len()));
     }
     let mut data = Vec::new();
+    let length = usize::try_from(image.bytes).unwrap_or(usize::MAX);
+    data.try_reserve_exact(length).map_err(|e| format!("its samples take {length} bytes of memory: {e}"))?;
     source.by_ref().take(image.bytes).read_to_end(&mut data).map_err(words_of)?;
     if (data.len() as u64) < image.bytes {
         return Err(truncated(image.bytes, data.len()));

@@ -27,6 +27,8 @@ const MAX_SIDE: usize = 65535;
 /// one more than the decoder reads ahead, then a marker that does not exist. It fails at either: no code is all
 /// ones (T.81, annex C).
 const STOP: [u8; 20] = [255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 2];
+/// Bytes of a coefficient.
+const COEFFICIENT: u64 = 2;
 /// Where a capture time is looked for: four full APP segments come before it at most.
 const HEADER_BYTES: u64 = 256 * 1024;
 
@@ -72,7 +74,9 @@ pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture
     decoder.decode_into(bytemuck::cast_slice_mut(&mut words)).map_err(words_of)?;
     samples::seal(&mut words, &shape);
     let tags = decoder.exif().cloned().map(exif::from_block).unwrap_or_default();
-    Ok(Picture { shape, words, sensor: Sensor::DISPLAY, tags })
+    // Where the picture comes in several scans, the coefficients of all of it are kept until the last.
+    let beside = if extent.scans > 1 { COEFFICIENT * shape.samples() as u64 } else { 0 };
+    Ok(Picture { shape, words, sensor: Sensor::DISPLAY, tags, beside })
 }
 
 /// The tags of the file, from its first 256 KB.

@@ -46,8 +46,6 @@ pub struct Format {
     pub decode: fn(&mut Vec<u8>, Vec<u32>) -> std::result::Result<Picture, String>,
     /// Reads the tags alone, and no more of the file than they take.
     pub tags: fn(File) -> Tags,
-    /// Bytes a sample that `decode` holds beside the file and the words.
-    pub beside: u64,
 }
 
 /// What a decoder makes of a file.
@@ -60,16 +58,18 @@ pub struct Picture {
     pub sensor: Sensor,
     /// What the file says about the exposure.
     pub tags: Tags,
+    /// Bytes that were held beside the file and the samples.
+    pub beside: u64,
 }
 
 /// Every file type that livestack reads.
 #[rustfmt::skip]
 pub const FORMATS: &[Format] = &[
-    Format { name: "JPEG", extensions: &["jpg", "jpeg"], magic: jpeg::is_jpeg, decode: jpeg::decode, tags: jpeg::tags, beside: 0 },
-    Format { name: "PNG", extensions: &["png"], magic: png::is_png, decode: png::decode, tags: png::tags, beside: 0 },
-    Format { name: "TIFF", extensions: &["tif", "tiff"], magic: tiff::is_tiff, decode: tiff::decode, tags: tiff::tags, beside: 0 },
-    Format { name: "FITS", extensions: &["fits", "fit", "fts", "fz", "fits.gz", "fit.gz", "fts.gz"], magic: fits::is_fits, decode: fits::decode, tags: fits::tags, beside: 0 },
-    Format { name: "RAW", extensions: raw::EXTENSIONS, magic: raw::is_raw, decode: raw::decode, tags: raw::tags, beside: 2 },
+    Format { name: "JPEG", extensions: &["jpg", "jpeg"], magic: jpeg::is_jpeg, decode: jpeg::decode, tags: jpeg::tags },
+    Format { name: "PNG", extensions: &["png"], magic: png::is_png, decode: png::decode, tags: png::tags },
+    Format { name: "TIFF", extensions: &["tif", "tiff"], magic: tiff::is_tiff, decode: tiff::decode, tags: tiff::tags },
+    Format { name: "FITS", extensions: &["fits", "fit", "fts", "fz", "fits.gz", "fit.gz", "fts.gz"], magic: fits::is_fits, decode: fits::decode, tags: fits::tags },
+    Format { name: "RAW", extensions: raw::EXTENSIONS, magic: raw::is_raw, decode: raw::decode, tags: raw::tags },
 ];
 
 /// Most bytes of a file that is read: no frame of the largest size takes more, in any format.
@@ -99,11 +99,9 @@ pub fn format_of(path: &Path) -> Option<&'static str> {
     named(path).map(|format| format.name)
 }
 
-/// Bytes of the file `path`, or else as many as its frame has, and a sample what its decoder holds beside: see
-/// [`Format::beside`].
-pub(crate) fn memory_of(path: &Path, frame: &Shape) -> (u64, u64) {
-    let bytes = std::fs::metadata(path).map_or(frame.bytes() as u64, |about| about.len());
-    (bytes, named(path).map_or(0, |format| format.beside))
+/// Gives back what this thread keeps for the next file.
+pub(crate) fn forget() {
+    SPARE.set(Vec::new());
 }
 
 /// Reads the frame `path`, in sensor coordinates.
@@ -146,8 +144,8 @@ fn decode_into(path: &Path, bytes: &mut Vec<u8>, recycled: Vec<u32>) -> Result<F
     let format = recognised(path, named, bytes)?;
     let picture = guard::guarded(|| (format.decode)(bytes, recycled))
         .map_err(|why| Error::decode(format!("cannot decode the {} frame: {why}", format.name), path))?;
-    let Picture { shape, words, sensor, tags } = picture;
-    Ok(Frame { path: path.to_owned(), shape, words, sensor, tags })
+    let Picture { shape, words, sensor, tags, beside } = picture;
+    Ok(Frame { path: path.to_owned(), shape, words, sensor, tags, beside })
 }
 
 /// The format of the file `path` that begins with `bytes` and is `named` like one of that format.
@@ -239,6 +237,10 @@ fn fill(path: &Path, bytes: &mut Vec<u8>) -> std::io::Result<()> {
     }
     // As std does in `fs::read`: too little memory for the file is an error, not the end.
     let length = usize::try_from(about.len()).unwrap_or(usize::MAX);
+    if bytes.capacity() / 2 > length {
+        // A larger file came before: it was a stray.
+        *bytes = Vec::new();
+    }
     bytes.try_reserve_exact(length).map_err(std::io::Error::other)?;
     File::open(path)?.read_to_end(bytes).map(|_| ())
 }

@@ -45,7 +45,7 @@ pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture
     let shape = samples::shape(width, height, channels, sample, bytes.len())?;
     samples::drop_extra(&mut words, stored.channels, &shape);
     samples::seal(&mut words, &shape);
-    Ok(Picture { shape, words, sensor: Sensor::DISPLAY, tags: block(reader.info()) })
+    Ok(Picture { shape, words, sensor: Sensor::DISPLAY, tags: block(reader.info()), beside: 0 })
 }
 
 /// The tags of the file, where they stand before the samples.

@@ -48,11 +48,13 @@ pub(super) fn decode(bytes: &mut Vec<u8>, words: Vec<u32>) -> Result<Picture, St
         raw.linearize(table);
     }
     let camera = tags.camera.get_or_insert_with(|| facts.camera.clone()).clone();
+    let beside = raw.bytes();
     raw.cut(facts.sensor(&camera)?, facts.active, length, words).map(|(shape, words, sensor)| Picture {
         shape,
         words,
         sensor,
         tags,
+        beside,
     })
 }
 
@@ -199,6 +201,14 @@ impl Raw {
             return Err(format!("expected 1 or 3 samples a pixel, got {channels}: convert it to TIFF"));
         }
         Ok(Raw { width, height, channels, samples })
+    }
+
+    /// Bytes that it takes, and as many for what the crates hold on the way, or for a copy of floats.
+    fn bytes(&self) -> u64 {
+        match &self.samples {
+            Samples::Integer(samples) => 2 * size_of_val(&samples[..]) as u64,
+            Samples::Float(samples) => 2 * size_of_val(&samples[..]) as u64,
+        }
     }
 
     /// Replaces each sample by its level in `table`; what is beyond it has its last.

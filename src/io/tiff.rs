@@ -50,7 +50,8 @@ pub(super) fn decode(bytes: &mut Vec<u8>, mut words: Vec<u32>) -> Result<Picture
     if shape.sample == SampleType::F32 {
         clear_holes(bytemuck::cast_slice_mut(&mut words));
     }
-    Ok(Picture { shape, words, sensor: Sensor::DISPLAY, tags: tags_of(&mut decoder) })
+    let beside = if layout.planar { stored.bytes() as u64 } else { 0 };
+    Ok(Picture { shape, words, sensor: Sensor::DISPLAY, tags: tags_of(&mut decoder), beside })
 }
 
 /// The tags of the file; only directories are read, wherever they stand.

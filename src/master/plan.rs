@@ -86,11 +86,11 @@ pub struct Mosaic {
 }
 
 impl Masters {
-    /// Bytes of their levels.
+    /// Bytes of their levels, and of the flat's once more, which [`Plan::new`] scales in a copy.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let Masters { dark, dark_is_bias: _, flat, flat_offset } = self;
-        let all = [dark, flat, flat_offset].into_iter().flatten();
+        let all = [dark, flat, flat, flat_offset].into_iter().flatten();
         all.map(|master| size_of_val(&master.levels[..]) as u64).sum()
     }
 }

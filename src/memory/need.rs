@@ -29,10 +29,16 @@ pub struct Habits {
     pub threads: usize,
     /// Bytes of a file.
     pub file: u64,
-    /// Bytes a sample that the decoder of the file's format holds beside file and frame.
+    /// Bytes that its decoder holds beside file and frame.
     pub beside: u64,
-    /// Bytes of the masters before the engine has them.
+    /// Bytes of the buffer that a frame is decoded into, where they are more than its samples'.
+    pub held: u64,
+    /// Bytes of the masters before the engine has them, with what they are copied into on the way.
     pub masters: u64,
+    /// The engine's buffers are in memory of the device's own.
+    pub apart: bool,
+    /// Bytes that the device's driver takes of the host's memory, with the buffers for uploads.
+    pub driver: u64,
     /// Formats of the outputs.
     pub outputs: Vec<Output>,
     /// Pictures are turned upright.
@@ -111,9 +117,15 @@ impl Night {
 
     /// Frames and files that are on their way while one is stacked, without the one at hand, which the engine has.
     fn on_the_way(&self) -> u64 {
-        let Habits { threads, file, beside, .. } = self.habits;
+        let Habits { threads, file, beside, held, .. } = self.habits;
         let (threads, frame) = (threads as u64, self.frame.bytes() as u64);
-        (threads + AT_HAND - 1) * frame + threads * (file + beside * self.frame.samples() as u64)
+        let held = held.max(frame);
+        // A reference that is replaced is followed by files that are read again, one at a time.
+        // The engine counts the samples of the frame at hand, not what its buffer has beyond them.
+        (threads + AT_HAND - 1) * held
+            + (held - frame)
+            + threads * (file + beside)
+            + u64::from(self.align) * file
     }
 
     /// The most that is held at once while a picture of each output is made and written.
@@ -138,16 +150,17 @@ impl Night {
         if self.habits.live { 4 * (stride(self.canvas.width) * self.canvas.height) as u64 } else { 0 }
     }
 
-    /// The most that the program has at once: at the beginning, while it stacks, or when it writes the outputs.
+    /// The most that the program has at once in the host's memory: at the beginning, while it stacks, or when it writes
+    /// the outputs.
     #[must_use]
     pub fn peak(&self) -> u64 {
         // The stacks are untouched until the masters are gone, and no frame has gone before.
         let beginning = self.on_the_way() + self.habits.masters + self.dark;
-        let engine = self.engine();
+        let engine = if self.habits.apart { self.frame.bytes() as u64 } else { self.engine() };
         let aside =
             if self.habits.live || self.habits.midway { self.pictures() + self.checkpoint() } else { 0 };
         let stacking = engine + self.on_the_way() + aside;
-        FLOOR + beginning.max(stacking).max(engine + self.pictures())
+        FLOOR + self.habits.driver + beginning.max(stacking).max(engine + self.pictures())
     }
 }
 
@@ -197,9 +210,9 @@ impl Job {
     }
 }
 
-/// What to do where `asked` rules do not fit: how many of them do (the first so many), and what `--bin 2` makes possible;
-/// `fits` tells of rules and half size. `None`: nothing fits.
-pub fn advice(asked: &[Method], mut fits: impl FnMut(&[Method], bool) -> bool) -> Option<String> {
+/// What to do where `asked` rules do not fit: how many of them do (the first so many), and what half size makes possible,
+/// which is asked for as `bin` says; `fits` tells of rules and half size. `None`: nothing fits.
+pub fn advice(asked: &[Method], bin: &str, mut fits: impl FnMut(&[Method], bool) -> bool) -> Option<String> {
     let mut most = |from: usize, half: bool| (1..=from).rev().find(|count| fits(&asked[..*count], half));
     let (fewer, half) = (most(asked.len().saturating_sub(1), false), most(asked.len(), true));
     let some = |count: usize| {
@@ -208,9 +221,9 @@ pub fn advice(asked: &[Method], mut fits: impl FnMut(&[Method], bool) -> bool) -
     };
     let half = half.map(|count| {
         if count == asked.len() {
-            "the same at half size (--bin 2)".to_owned()
+            format!("the same at half size ({bin})")
         } else {
-            format!("at half size (--bin 2) {}", some(count))
+            format!("at half size ({bin}) {}", some(count))
         }
     });
     let all: Vec<_> = fewer.map(some).into_iter().chain(half).collect();
@@ -223,7 +236,9 @@ mod tests {
 
     /// What is said where so many units are there: a rule takes four, or one at half size.
     fn said(asked: &[Method], units: usize, halves: bool) -> Option<String> {
-        advice(asked, |methods, half| (halves || !half) && methods.len() * if half { 1 } else { 4 } <= units)
+        advice(asked, "--bin 2", |methods, half| {
+            (halves || !half) && methods.len() * if half { 1 } else { 4 } <= units
+        })
     }
 
     #[test]

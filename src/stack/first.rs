@@ -24,6 +24,12 @@ pub(crate) struct First {
     pub(crate) tags: Tags,
     /// The level of white, for the whole night.
     pub(crate) white: f32,
+    /// Bytes that decoding took beside file and samples; 0 where an earlier version did not say.
+    #[serde(default)]
+    pub(crate) beside: u64,
+    /// Bytes of the buffer that its samples lie in, likewise.
+    #[serde(default)]
+    pub(crate) held: u64,
     /// Some samples, levels, black included, from all over it.
     pub(crate) samples: Vec<f32>,
 }
@@ -38,6 +44,8 @@ impl First {
             sensor: frame.sensor,
             tags: frame.tags.clone(),
             white: frame.white(),
+            beside: frame.beside,
+            held: (size_of::<u32>() * frame.words.capacity()) as u64,
             samples: (0..frame.shape.samples()).step_by(step).map(|k| frame.level(k)).collect(),
         }
     }

@@ -5,14 +5,16 @@ use crate::align::grade::Grade;
 use crate::align::motion::{IDENTITY, Mat3, compose, inverse};
 use crate::align::{Glimpse, Pose};
 use crate::backend::Backend;
+use crate::decode;
 use crate::engine::Examined;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Shape};
 use crate::judge::{Case, Row, Taken, Verdict};
+use crate::memory;
 use crate::outputs::{self, Label};
 use crate::photometry::Tone;
 use crate::record::{self, About};
-use crate::tags::Tags;
+use crate::tags::{Kind, Tags};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -51,6 +53,10 @@ impl<B: Backend, L: Ledger> Run<'_, B, L> {
     /// Takes one decoded frame; gives a buffer back.
     pub(crate) fn frame(&mut self, path: &Path, frame: Result<Frame>) -> Result<Vec<u32>> {
         let frame = match frame {
+            Err(e) if self.is_short(path) => self.once_more(path, e),
+            frame => frame,
+        };
+        let frame = match frame {
             Ok(frame) => frame,
             Err(e) => {
                 self.refuse(path, &reason(&e, path), false)?;
@@ -87,7 +93,8 @@ impl<B: Backend, L: Ledger> Run<'_, B, L> {
         if frame.shape != expected {
             let why = format!("expected {expected} as the first frame, got {}", frame.shape);
             self.refuse(path, &why, false)?;
-            return Ok(frame.words);
+            // A larger buffer would stay for the night.
+            return Ok(Vec::new());
         }
         let canvas = night.engine.setup.shape;
         let given = match self.given(path, &canvas) {
@@ -103,6 +110,29 @@ impl<B: Backend, L: Ledger> Run<'_, B, L> {
         let elapsed = elapsed(&before, &night.engine.timings());
         self.decide(Seen { path, tags, examined, elapsed })?;
         Ok(buffer)
+    }
+
+    /// Whether there is less memory now than decoding frames like `path` on all threads takes: one may have failed for that.
+    fn is_short(&self, path: &Path) -> bool {
+        let Some(night) = &self.night else { return false };
+        let file = std::fs::metadata(path).map_or(0, |about| about.len());
+        let need = night.first.beside + night.first.held.max(night.first.shape.bytes() as u64) + file;
+        memory::available().is_some_and(|free| free < (decode::threads() as u64 + 1) * need)
+    }
+
+    /// Decodes a frame again that may have failed, with `error`, for lack of memory alone. Where there is none now either,
+    /// the exit code tells: the frame may be good.
+    fn once_more(&mut self, path: &Path, error: Error) -> Result<Frame> {
+        let wish = self.config.wish.of(Kind::Light);
+        let again = decode::read(path, Vec::new(), &wish);
+        if again.is_err() && self.is_short(path) {
+            let what = format!("memory is short: it may be good: {}", reason(&error, path));
+            self.report.warn(&format!("{what}: {}", path.display()));
+            if !self.config.live {
+                self.failed.get_or_insert(Error::Memory(format!("{what}: {}", path.display())));
+            }
+        }
+        again
     }
 
     /// Begins the night with `frame`. Masters that do not fit it are an error, but for one stray frame, which is rejected:

@@ -15,14 +15,26 @@ pub(super) struct Room {
     /// Bytes that the program may have; `None`: nobody knows.
     all: Option<u64>,
     frame: Shape,
-    live: bool,
+    /// What would make room, in a session.
+    anew: Option<&'static str>,
+    /// How half size is asked for.
+    bin: &'static str,
 }
 
 impl Room {
-    pub(super) fn new<B: Backend>(backend: &B, setup: &Setup, plan: &Plan, habits: Habits) -> Room {
-        let live = habits.live;
-        let night = Night::new(setup, plan, habits);
-        Room { half: night.halved(), night, all: backend.memory(), frame: setup.frame, live }
+    /// `half`: how half size is asked for, where it can be; `anew`: what to do in a session, in words.
+    pub(super) fn new<B: Backend>(
+        backend: &B,
+        (setup, plan): (&Setup, &Plan),
+        habits: Habits,
+        half: Option<&'static str>,
+        anew: Option<&'static str>,
+    ) -> Room {
+        let driver = backend.driver(setup.frame.bytes() as u64);
+        let night = Night::new(setup, plan, Habits { apart: backend.apart(), driver, ..habits });
+        let halved = half.and_then(|_| night.halved());
+        let bin = half.unwrap_or_default();
+        Room { half: halved, night, all: backend.memory(), frame: setup.frame, anew, bin }
     }
 
     /// Whether these rules fit; `half`: at half size.
@@ -54,8 +66,8 @@ impl Room {
             [one] => format!("the rule {}", one.name()),
             all => format!("{} rules", all.len()),
         };
-        let what = told(advice(methods, |methods, half| self.fits(methods, half)));
-        let anew = if self.live { ": begin the session anew (--fresh) for other rules or sizes" } else { "" };
+        let what = told(advice(methods, self.bin, |methods, half| self.fits(methods, half)));
+        let anew = self.anew.map_or(String::new(), |anew| format!(": {anew}"));
         let lack = self.lack(methods);
         Err(Error::Memory(format!("memory: {rules} over frames of {} {lack}: {what}{anew}", self.frame)))
     }
@@ -65,6 +77,7 @@ impl Room {
 pub(super) fn refusal<B: Backend>(
     refused: Refused<B>,
     methods: &[Method],
+    half: Option<&str>,
     setup: impl Fn(&[Method], Shape) -> Setup,
 ) -> Error {
     let (again, why) = match refused {
@@ -74,10 +87,10 @@ pub(super) fn refusal<B: Backend>(
     let (mut backend, mut plan) = *again;
     let frame = setup(methods, plan.canvas).frame;
     let mut halved = false;
-    let found = advice(methods, |methods, half| {
+    let found = advice(methods, half.unwrap_or_default(), |methods, at_half| {
         // Half sizes are asked for last.
-        halved = halved || half && plan.halve(&frame);
-        half == halved && Engine::fits(&mut backend, &setup(methods, plan.canvas), &plan)
+        halved = halved || at_half && half.is_some() && plan.halve(&frame);
+        at_half == halved && Engine::fits(&mut backend, &setup(methods, plan.canvas), &plan)
     });
     let what = format!("{why}: {}", told(found));
     if matches!(why, Error::Gpu(_)) { Error::Gpu(what) } else { Error::Memory(what) }

@@ -90,7 +90,7 @@ fn frame<T: bytemuck::Pod>(k: usize, p: &Picture<T>, sample: SampleType, mosaic:
     bytes.resize(shape.words() * 4, 0);
     let words = bytes.chunks_exact(4).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]])).collect();
     let sensor = if sample == SampleType::U8 { Sensor::DISPLAY } else { Sensor::LINEAR };
-    Frame { path: format!("light_{k}").into(), shape, words, sensor, tags: Tags::default() }
+    Frame { path: format!("light_{k}").into(), shape, words, sensor, tags: Tags::default(), beside: 0 }
 }
 
 fn rgb(k: usize, p: &Picture<f32>) -> Frame {

@@ -84,6 +84,11 @@ impl Ring {
         Ring { slots: Vec::new(), most: most.max(1) }
     }
 
+    /// Buffers taken at most.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
     /// Buffers taken so far.
     pub(super) fn len(&self) -> usize {
         self.slots.len()

@@ -133,7 +133,8 @@ impl Probe for Calibrate {
 
     fn vital(case: &Case<Self>) -> bool {
         // JPEG files without a dark, with a narrow one; TIFF files with a wide one; gray 16-bit files; mosaics, of which
-        // those with a flat take the most. At half size the same functions run.
+        // those with a flat take the most. At half size others run: for whole
+        // numbers and for floats.
         let p = &case.params;
         let chosen = [
             (Store::U8, 3, Mode::Copy, false, 0),
@@ -144,9 +145,13 @@ impl Probe for Calibrate {
             (Store::U16, 1, Mode::Signed, true, 1),
         ];
         let this = (p.input, p.channels, p.mode, case.reads[1].is_some(), p.flat);
-        let same =
-            |(input, channels, mode, dark, flat)| this == (input as u32, channels, mode as u32, dark, flat);
-        p.bin == 1 && chosen.into_iter().any(same)
+        let same = |&(input, channels, mode, dark, flat): &(Store, u32, Mode, bool, u32)| {
+            this == (input as u32, channels, mode as u32, dark, flat)
+        };
+        match p.bin {
+            1 => chosen.iter().any(same),
+            _ => [&chosen[..1], &chosen[2..3]].concat().iter().any(same),
+        }
     }
 
     fn plant(case: &mut Case<Self>) {
