@@ -9,25 +9,48 @@ const GROUPS: &str = "/sys/fs/cgroup";
 /// Address space that a thread's allocator may reserve without using it (glibc's `HEAP_MAX_SIZE`), and the threads that
 /// are still to start when memory is looked at: those that write pictures and one that publishes.
 const RESERVED: u64 = 4 * (64 << 20);
+/// Address space of a thread's stack, bytes (Rust's default).
+const STACK: u64 = 2 << 20;
 
 /// Bytes that can be taken without swapping: the smallest of what the system has free, what the control groups that this
 /// program is in still allow, and its own limits (`ulimit -v`, `ulimit -d`). `None` where that cannot be learnt.
 #[must_use]
 pub fn available() -> Option<u64> {
+    let [shared, own] = allowed(&status());
+    [shared, own].into_iter().flatten().min()
+}
+
+/// The program's `/proc/self/status`.
+fn status() -> String {
+    std::fs::read_to_string("/proc/self/status").unwrap_or_default()
+}
+
+/// Bytes that the system and the control groups still allow, and those that the program's own limits do; `status` is what
+/// it has.
+fn allowed(status: &str) -> [Option<u64>; 2] {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let system = read("/proc/meminfo").and_then(|text| kilobytes(&text, "MemAvailable:"));
     let groups = read("/proc/self/cgroup").and_then(|text| groups_allow(Path::new(GROUPS), &text));
-    let own = read("/proc/self/limits").zip(read("/proc/self/status"));
-    let own = own.and_then(|(limits, status)| limits_allow(&limits, &status));
-    [system, groups, own].into_iter().flatten().min()
+    let own = read("/proc/self/limits").and_then(|limits| limits_allow(&limits, status));
+    [[system, groups].into_iter().flatten().min(), own]
 }
 
 /// Bytes that this program may have in all: what it has, and what it can still take. `None` as [`available`].
 #[must_use]
 pub fn room() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = status();
+    let [shared, own] = allowed(&status);
     // What files back can be read again.
-    available().map(|free| free + kilobytes(&status, "RssAnon:").unwrap_or(0))
+    let shared = shared.map(|free| free + kilobytes(&status, "RssAnon:").unwrap_or(0));
+    [shared, own.map(|free| free + allocated(&status))].into_iter().flatten().min()
+}
+
+/// Bytes that the program of `status` has allocated, touched or not, which is what its own limits count: a buffer that is
+/// being filled must not look like less room. The stacks of its threads are no buffers.
+fn allocated(status: &str) -> u64 {
+    let threads = status.lines().find_map(|l| l.strip_prefix("Threads:")?.trim().parse::<u64>().ok());
+    let all = kilobytes(status, "VmData:").unwrap_or(0);
+    all.saturating_sub(STACK * threads.unwrap_or(0)).max(kilobytes(status, "RssAnon:").unwrap_or(0))
 }
 
 /// The most that this program has had at once, bytes; `None` where the system does not say.
@@ -163,6 +186,8 @@ mod tests {
                 "Limit   Soft Limit  Hard Limit  Units\nMax data size   unlimited  unlimited  bytes\nMax address space  {space}  unlimited  bytes\n"
             )
         };
+        assert_eq!(allocated("VmData:\t 9000 kB\nRssAnon:\t 10 kB\nThreads:\t2\n"), (9000 << 10) - (4 << 20));
+        assert_eq!(allocated("VmData:\t 90 kB\nRssAnon:\t 10 kB\nThreads:\t2\n"), 10 << 10);
         let status = "VmSize:\t  1000 kB\nVmData:\t  500 kB\n";
         let most = 1_000_000_000;
         assert_eq!(limits_allow(&limits(&most.to_string()), status), Some(most - 1_024_000 - RESERVED));
