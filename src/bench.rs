@@ -39,18 +39,17 @@ const COPIES: usize = 7;
 ///
 /// # Errors
 /// [`Error::Usage`] for flags that make no sense; [`Error::Backend`] where a GPU is asked for and none can be used;
-/// [`Error::NoFolder`] and [`Error::NothingStacked`] where there are no frames to measure with.
+/// [`Error::NoFolder`] and [`Error::NothingStacked`] where there are no frames to measure with; [`Error::Memory`] where they
+/// do not fit; [`Error::Stopped`]; [`Error::Output`] where nobody can be told.
 pub fn run(args: BenchArgs, stop: &AtomicBool) -> Result<()> {
     let settings = Settings::new(args)?;
     match measure(&settings, stop)? {
-        None => report::fail(&"stopped: nothing was measured"),
+        None => Err(Error::Stopped("stopped: nothing was measured".to_owned())),
         Some(found) if settings.json => {
-            let text = serde_json::to_string(&found).map_err(|e| Error::Output(e.to_string()))?;
-            report::say(&text);
+            report::say(&serde_json::to_string(&found).map_err(|e| Error::Output(e.to_string()))?)
         }
         Some(found) => report::say(&tell::text(&found)),
     }
-    Ok(())
 }
 
 /// Says what is being done, where somebody waits at a terminal.
@@ -85,7 +84,7 @@ fn measure(settings: &Settings, stop: &AtomicBool) -> Result<Option<Found>> {
         Error::io("cannot make a folder for frames to measure with", &std::env::temp_dir(), e)
     })?;
     let config = settings.config(place.path())?;
-    let paths = frames(settings, place.path())?;
+    let Some(paths) = frames(settings, place.path(), stop)? else { return Ok(None) };
     step("decoding");
     let most = warm_up() + settings.frames + threads();
     let Some(files) = files::look(paths, most, &config.wish.of(Kind::Light), stop)? else { return Ok(None) };
@@ -120,14 +119,14 @@ fn measure(settings: &Settings, stop: &AtomicBool) -> Result<Option<Found>> {
     Ok(Some(found(settings, &files, (cpu, gpu), auto)))
 }
 
-/// The files to measure with.
-fn frames(settings: &Settings, place: &Path) -> Result<Vec<PathBuf>> {
+/// The files to measure with. `None`: stopped on the way.
+fn frames(settings: &Settings, place: &Path, stop: &AtomicBool) -> Result<Option<Vec<PathBuf>>> {
     match &settings.source {
         Source::Generated(w, h) => {
             step("generating frames");
-            field::write((*w, *h), place)
+            field::write((*w, *h), place, stop)
         }
-        Source::Folder(_) => Ok(inputs::lights(&settings.config(place)?)?.images),
+        Source::Folder(_) => Ok(Some(inputs::lights(&settings.config(place)?)?.images)),
     }
 }
 

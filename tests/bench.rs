@@ -278,3 +278,54 @@ fn the_cpu_touches_no_driver_and_makes_no_cache() {
     said("devices");
     said("stack --method add");
 }
+
+/// Promise: an answer that cannot be written is an error in one line; a reader who has seen enough is none.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error() {
+    use std::process::{Command, Stdio};
+    let place = Place::new();
+    drifting(&place, 2);
+    place.run("watch input --backend cpu --max-frames 2 --method add".split(' ')).exits(0);
+    let said = |args: &str, to: Stdio| {
+        let mut command: Command = place.command();
+        let command = command.args(args.split(' ')).stdout(to).stderr(Stdio::piped());
+        Run::of(&command.spawn().and_then(|child| child.wait_with_output()).expect("the program ends"))
+    };
+    let measure = "bench --backend cpu --size 400x300 --frames 1";
+    let cases = [measure, &format!("{measure} --json"), "devices", "status output", "status output --json"];
+    for args in cases {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let run = said(args, full.into()).exits(1);
+        let line = run.err.starts_with("livestack: the answer cannot be written to stdout: ");
+        assert!(line && run.err.lines().count() == 1, "{args}: {}", run.err);
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        assert_eq!(said(args, writer.into()).exits(0).err, "", "{args}");
+    }
+}
+
+/// Promise: Ctrl-C ends `bench` on the way, with its own exit code, since there is nothing to show, and nothing is left.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_the_measurement() {
+    use std::process::{Command, Stdio};
+    for name in ["-INT", "-TERM"] {
+        let place = Place::new();
+        place.folder("tmp");
+        let mut command = place.command();
+        command.env("TMPDIR", place.path("tmp")).args(["bench", "--backend", "cpu", "--json"]);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        // Its folder of frames is made once it listens to signals.
+        while place.names("tmp").is_empty() {
+            assert!(child.try_wait().expect("a child").is_none(), "ended before it measured");
+            std::thread::yield_now();
+        }
+        let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill");
+        assert!(status.success());
+        let run = Run::of(&child.wait_with_output().expect("ends")).exits(130);
+        assert_eq!((run.out.as_str(), run.err.as_str()), ("", "livestack: stopped: nothing was measured\n"));
+        assert_eq!(place.names("tmp"), [""; 0], "{name}: nothing is left");
+    }
+}
