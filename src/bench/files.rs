@@ -22,8 +22,8 @@ pub(super) struct Files {
     pub(super) decode_ms: Spread,
 }
 
-/// Decodes the first of `paths`, at most `most` of them, and takes those of the first's size and type; one line for the
-/// rest. `None`: stopped on the way.
+/// Decodes `paths` until `most` of them are taken, those of the first's size and type; one line for others on the way.
+/// `None`: stopped on the way.
 ///
 /// # Errors
 /// [`Error::NothingStacked`] where none can be read.
@@ -43,7 +43,10 @@ pub(super) fn look(
         buffer = frame.words;
         Ok::<_, Error>((frame.shape, took))
     };
-    for path in paths.into_iter().take(most) {
+    for path in paths {
+        if taken.len() == most {
+            break;
+        }
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -84,4 +87,23 @@ pub(super) fn look(
     }
     let file_bytes = bytes as f64 / taken.len() as f64;
     Ok(Some(Files { paths: taken, shape, file_bytes, decode_ms: Spread::of(ms) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::field;
+
+    #[test]
+    fn bad_files_in_front_do_not_hide_good_ones() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let go_on = AtomicBool::new(false);
+        let good = field::write((64, 48), dir.path(), &go_on).expect("written").expect("all");
+        const MOST: usize = 2;
+        let bad: Vec<PathBuf> = (0..=MOST).map(|k| dir.path().join(format!("bad_{k}.jpg"))).collect();
+        bad.iter().for_each(|path| std::fs::write(path, "no picture").expect("written"));
+        let all = bad.into_iter().chain(good.iter().cloned()).collect();
+        let files = look(all, MOST, &Wish::default(), &go_on).expect("two good ones").expect("not stopped");
+        assert_eq!(files.paths, good[..MOST]);
+    }
 }
