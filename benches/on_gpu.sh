@@ -111,6 +111,9 @@ stack() { # BACKEND METHOD ARGUMENTS...
         --backend "$backend"
 }
 
+# round NUMBER: to a tenth; `?` for none.
+round() { awk -v x="$1" 'BEGIN { if (x == "") print "?"; else printf "%.1f", x }'; }
+
 # spans FILE: kernel, milliseconds, bytes a line, from the event of --json --timings.
 spans() {
     grep '"event":"timings"' "$1" | grep -o '{[^{}]*}' | awk '
@@ -217,7 +220,7 @@ if step summary; then
         bytes=$(sed -nE 's/.*"decode":\{"ms":\{"median":([0-9.]+)[^}]*\},"gb_s":([0-9.]+).*/\1 \2/p' "$out/bench_addcomp.json" \
             2>/dev/null | awk '{ printf "%.0f", $1 * $2 * 1e6 }' || true)
         echo
-        echo "| rule | device ms a frame | bytes a frame over the copy bandwidth (${copy:-?} GB/s), ms | times (at most 3) |"
+        echo "| rule | device ms a frame | bytes a frame over the copy bandwidth ($(round "$copy") GB/s), ms | times (at most 3) |"
         echo "|---|---|---|---|"
         for method in addcomp all; do
             [ "${frames:-0}" -gt 0 ] && grep -qs '"event":"timings"' "$out/events_gpu_$method.txt" || continue
@@ -231,7 +234,7 @@ if step summary; then
                     }'
         done
         echo
-        echo "| rule | GPU, s a frame | CPU, s a frame | CPU / GPU | decoding alone on $threads threads, s a frame | upload alone (${upload:-?} GB/s), s a frame | share reached of the slower of these two (at least 90 %) |"
+        echo "| rule | GPU, s a frame | CPU, s a frame | CPU / GPU | decoding alone on $threads threads, s a frame | upload alone ($(round "$upload") GB/s), s a frame | share reached of the slower of these two (at least 90 %) |"
         echo "|---|---|---|---|---|---|---|"
         [ ! -s "$out/stack.txt" ] || sort -k1,3 -k4,4n "$out/stack.txt" | awk -v upload="${upload:-0}" -v bytes="${bytes:-0}" '
             $1 == "decode" { decode = $4 / $3; next }
