@@ -1,10 +1,10 @@
 //! The frames to measure with, and how fast they decode.
 
+use super::room::Kind;
 use super::spread::Spread;
 use crate::decode::{self, Wish};
 use crate::error::{Error, Result};
-use crate::frame::Shape;
-use crate::report;
+use crate::{io, report};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -15,7 +15,8 @@ const LEAST_DECODED: usize = 5;
 /// Frames that can be read and go together.
 pub(super) struct Files {
     pub(super) paths: Vec<PathBuf>,
-    pub(super) shape: Shape,
+    /// What the first is, and with it all.
+    pub(super) kind: Kind,
     /// Bytes of a file, on average.
     pub(super) file_bytes: f64,
     /// Milliseconds that decoding one takes, one after the other.
@@ -34,14 +35,15 @@ pub(super) fn look(
     stop: &AtomicBool,
 ) -> Result<Option<Files>> {
     let (mut taken, mut ms, mut bytes) = (Vec::new(), Vec::new(), 0);
-    let (mut shape, mut passed, mut why) = (None, 0, String::new());
+    let (mut kind, mut passed, mut why) = (None::<Kind>, 0, String::new());
     let mut buffer = Vec::new();
     let mut decode = |path: &PathBuf| {
         let start = Instant::now();
         let frame = decode::read(path, std::mem::take(&mut buffer), wish)?;
         let took = start.elapsed().as_secs_f64() * 1e3;
+        let (shape, sensor, white) = (frame.shape, frame.sensor, frame.white());
         buffer = frame.words;
-        Ok::<_, Error>((frame.shape, took))
+        Ok::<_, Error>((Kind { shape, sensor, white, file: io::memory_of(path, &shape) }, took))
     };
     for path in paths {
         if taken.len() == most {
@@ -52,14 +54,15 @@ pub(super) fn look(
         }
         let fault = match decode(&path) {
             Ok((one, took)) => {
-                let first = *shape.get_or_insert(one);
-                if first == one {
-                    bytes += std::fs::metadata(&path).map_or(0, |m| m.len());
+                let (shape, bytes_of_file) = (one.shape, one.file.0);
+                let first = kind.get_or_insert(one).shape;
+                if first == shape {
+                    bytes += bytes_of_file;
                     taken.push(path);
                     ms.push(took);
                     continue;
                 }
-                format!("expected {first} as the first frame, got {one}: {}", path.display())
+                format!("expected {first} as the first frame, got {shape}: {}", path.display())
             }
             Err(e) => e.to_string(),
         };
@@ -68,7 +71,7 @@ pub(super) fn look(
         }
         passed += 1;
     }
-    let Some(shape) = shape else {
+    let Some(kind) = kind else {
         return Err(Error::NothingStacked(format!(
             "no frame to measure with: not one of {passed} could be read: {why}"
         )));
@@ -86,7 +89,7 @@ pub(super) fn look(
         ms.push(decode(path)?.1);
     }
     let file_bytes = bytes as f64 / taken.len() as f64;
-    Ok(Some(Files { paths: taken, shape, file_bytes, decode_ms: Spread::of(ms) }))
+    Ok(Some(Files { paths: taken, kind, file_bytes, decode_ms: Spread::of(ms) }))
 }
 
 #[cfg(test)]
