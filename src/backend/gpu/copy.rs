@@ -1,7 +1,7 @@
 //! How fast a device copies its own memory: what its kernels are held against.
 
 use super::memory::create;
-use super::{Gpu, transfer};
+use super::{Gpu, STAGED, transfer};
 use crate::backend::Backend;
 use crate::error::Result;
 use std::time::{Duration, Instant};
@@ -57,14 +57,15 @@ impl Gpu {
         rates
     }
 
-    /// Sends a frame of `bytes` (or as much of it as goes up at a time) again and again as a night has it, through the same
-    /// kept buffers, `runs` times: bytes a second, of each run. A copy on the host is part of it.
+    /// Sends a frame of `bytes` (no less and no more than goes through a kept buffer at a time) again and again as a night
+    /// has it, `runs` times: bytes a second, of each run. A copy on the host is part of it. Small uploads, which the queue
+    /// buffers, would only fill memory.
     ///
     /// # Errors
     /// [`Error::Gpu`](crate::error::Error::Gpu) where the device fails or has no room.
     pub fn upload_rates(&mut self, bytes: usize, runs: usize) -> Result<Vec<f64>> {
         // Not zeros: those are pages that the system has not got yet.
-        let words = vec![0x0101_0101_u32; bytes.clamp(4, transfer::PIECE).div_ceil(4)];
+        let words = vec![0x0101_0101_u32; bytes.clamp(STAGED, transfer::PIECE).div_ceil(4)];
         let mut to = self.alloc("sent", words.len())?;
         let mut send = |times: u32| -> Result<f64> {
             let start = Instant::now();
