@@ -79,7 +79,7 @@ echo "== build: rustc $version, $(aarch64-linux-gnu-gcc -dumpversion) as linker,
 program=$CARGO_TARGET_DIR/$TARGET/release/livestack
 [ -z "$only_build" ] || exit 0
 
-# The run must say neon, and the compiler must have made vector instructions of the kernels.
+# The run must say NEON, and the compiler must have made vector instructions of the kernels.
 echo "== NEON"
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
@@ -87,7 +87,7 @@ run=($program stack --json --method all --format tiff)
 input=testdata/golden/level8/input
 "${NICE[@]}" qemu-aarch64-static -L $SYSROOT "${run[@]}" --backend cpu -o "$out/arm" "$input" >"$out/events"
 grep -o '"backend":"[^"]*"' "$out/events" | head -1
-grep -q '"backend":"CPU, [^"]*neon' "$out/events"
+grep -q '"backend":"CPU, [^"]*NEON' "$out/events"
 # Vector arithmetic on 2 or 4 floats, by the kernel whose code it stands in.
 aarch64-linux-gnu-objdump -d -C --no-show-raw-insn "$program" | awk '
     /^[0-9a-f]+ <.*>:$/ { kernel = match($0, /livestack::kernels::[a-z]+/) ? substr($0, RSTART + 20, RLENGTH - 20) : "" }

@@ -25,7 +25,8 @@ const EXIT_CODES: &str = "Exit codes:
   2  wrong usage: flags, or masters that do not fit the lights
   3  the backend asked for cannot be used
   4  a folder, or the session, does not exist
-  5  the session is in use, or was begun with other settings";
+  5  the session is in use, or was begun with other settings
+130  a second Ctrl-C; the first one in bench, which then has nothing to show";
 
 /// Heading of the flags that say which frames are stacked.
 const GRADING: &str = "Which frames are stacked";

@@ -76,6 +76,9 @@ pub enum Error {
     /// Not one frame could be stacked.
     #[error("{0}")]
     NothingStacked(String),
+    /// Ctrl-C came before there was a result.
+    #[error("{0}")]
+    Stopped(String),
 }
 
 impl Error {
@@ -97,6 +100,7 @@ impl Error {
             Error::Backend(_) | Error::Gpu(_) => exit::BACKEND,
             Error::NoFolder { .. } | Error::NoSession { .. } => exit::NO_FOLDER,
             Error::InUse { .. } => exit::IN_USE,
+            Error::Stopped(_) => exit::INTERRUPTED,
             _ => exit::FAILED,
         }
     }
@@ -119,6 +123,6 @@ pub mod exit {
     pub const NO_FOLDER: u8 = 4;
     /// The session is in use, or was begun with other settings.
     pub const IN_USE: u8 = 5;
-    /// A second Ctrl-C ended the program at once: 128 + SIGINT.
-    pub const INTERRUPTED: i32 = 130;
+    /// A second Ctrl-C ended the program at once, or the first one `bench`, which has no result then: 128 + SIGINT.
+    pub const INTERRUPTED: u8 = 130;
 }

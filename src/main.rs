@@ -30,21 +30,16 @@ fn run() -> Result<()> {
             match Plan::add(*args, &words, &here()?)? {
                 Start::Run(plan) => start::start(&plan.config, &*plan, &signals),
                 Start::Handed(line) => {
-                    report::say(&line);
+                    // The files are handed over, whether somebody reads that or not.
+                    let _ = report::say(&line);
                     Ok(())
                 }
             }
         }
-        Command::Status(args) => {
-            report::say(&session::status(&args.dir, args.json)?);
-            Ok(())
-        }
+        Command::Status(args) => report::say(&session::status(&args.dir, args.json)?),
         Command::Master(args) => build_master::run(&args, &Signals::listen(false)?.stop),
         Command::Bench(args) => bench::run(args, &Signals::listen(false)?.stop),
-        Command::Devices { json } => {
-            report::devices(&backend::devices(), json);
-            Ok(())
-        }
+        Command::Devices { json } => report::say(&report::devices(&backend::devices(), json)),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the user sees while frames are stacked: a progress bar, plain lines, or JSON events.
 
 use crate::backend::DeviceInfo;
+use crate::error::{Error, Result};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -221,8 +222,9 @@ impl Report {
     }
 }
 
-/// Prints the adapters, as text or as one JSON line each.
-pub fn devices(list: &[DeviceInfo], json: bool) {
+/// The adapters, as text or as one JSON line each.
+#[must_use]
+pub fn devices(list: &[DeviceInfo], json: bool) -> String {
     let mut out = String::new();
     for d in list {
         if json {
@@ -250,8 +252,7 @@ pub fn devices(list: &[DeviceInfo], json: bool) {
         let cpu = if taken { "" } else { "auto uses the CPU\n" };
         out.push_str(&format!("{none}{cpu}"));
     }
-    // A closed pipe is the reader's choice.
-    let _ = std::io::stdout().write_all(out.as_bytes());
+    out
 }
 
 fn name(path: &Path) -> String {
@@ -263,9 +264,20 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// An answer, on stdout. A closed pipe is the reader's choice.
-pub fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+/// An answer, on stdout, which is all that the command is for. A closed pipe is the reader's choice.
+///
+/// # Errors
+/// [`Error::Output`] where it cannot be written.
+pub fn say(text: &str) -> Result<()> {
+    let text = text.trim_end();
+    let end = if text.is_empty() { "" } else { "\n" };
+    let mut out = std::io::stdout();
+    match out.write_all(format!("{text}{end}").as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::Output(format!("the answer cannot be written to stdout: {e}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The one line about the error that ends the program. Nobody may be listening.

@@ -35,7 +35,7 @@ fn register(signals: &Signals, live: bool) -> std::io::Result<()> {
     let ends: &[i32] = if live { &[SIGINT, SIGTERM] } else { &[SIGINT, SIGTERM, SIGHUP] };
     for &signal in ends {
         // In this order: the second one finds the flag set.
-        flag::register_conditional_shutdown(signal, exit::INTERRUPTED, Arc::clone(&signals.stop))?;
+        flag::register_conditional_shutdown(signal, exit::INTERRUPTED.into(), Arc::clone(&signals.stop))?;
         flag::register(signal, Arc::clone(&signals.stop))?;
     }
     // A limit on the size of files is a full disk, no reason to die.
@@ -63,7 +63,7 @@ fn register(signals: &Signals, _live: bool) -> std::io::Result<()> {
     let seen = Arc::clone(&signals.stop);
     let handler = move || {
         if seen.swap(true, Ordering::Relaxed) {
-            std::process::exit(exit::INTERRUPTED);
+            std::process::exit(exit::INTERRUPTED.into());
         }
     };
     ctrlc::set_handler(handler).map_err(std::io::Error::other)

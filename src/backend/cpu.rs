@@ -85,13 +85,24 @@ impl<K: Kernel> pulp::NullaryFnOnce for Twin<'_, K> {
     }
 }
 
+/// The instruction set that pulp calls `name`, as everybody calls it.
+fn set(name: &str) -> &str {
+    match name {
+        "V3" => "AVX2",
+        "V4" => "AVX-512",
+        "Neon" => "NEON",
+        "NeonFcma" => "NEON with FCMA",
+        other => other,
+    }
+}
+
 impl Backend for Cpu {
     type Buffer = CpuBuffer;
 
     fn describe(&self) -> String {
         let set = match self.arch {
             pulp::Arch::Scalar => "baseline instructions".to_owned(),
-            other => format!("{other:?}").split('(').next().unwrap_or_default().to_lowercase(),
+            other => set(format!("{other:?}").split('(').next().unwrap_or_default()).to_owned(),
         };
         format!("CPU, {} threads, {set}", rayon::current_num_threads())
     }

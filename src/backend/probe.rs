@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::kernels::cases::{Case, Probe, compare, outputs};
 use std::path::Path;
 use weigh::{Figures, Key};
-use wgpu::{Adapter, DeviceType};
+use wgpu::{Adapter, AdapterInfo, DeviceType};
 
 mod kept;
 mod quick;
@@ -81,7 +81,7 @@ pub fn devices() -> Vec<DeviceInfo> {
             let (info, limits) = (adapter.get_info(), adapter.limits());
             let verdict = match trial(adapter, Choice::Auto, false, None) {
                 Ok(_) if taken => "usable: self-test passed, auto takes one before it".to_owned(),
-                Ok(_) => match worth(adapter, true) {
+                Ok(_) => match worth_anew(&info, kept::file().as_deref(), || measure(adapter)) {
                     Ok(why) => {
                         taken = true;
                         format!("auto takes it: it {why}")
@@ -134,7 +134,7 @@ pub fn open_keeping(
         if choice == Choice::Gpu {
             return Ok((gpu, "as asked for".to_owned()));
         }
-        match worth(adapter, false) {
+        match worth_known(&info, kept::file().as_deref(), || measure(adapter)) {
             Ok(why) => Ok((gpu, format!("it {why}"))),
             Err(why) => Err(format!("{} GPU {} {why}", caps::kind(info.device_type), info.name)),
         }
@@ -143,6 +143,19 @@ pub fn open_keeping(
         Ok((gpu, why)) => Ok(Opened::Gpu(Box::new(gpu), why)),
         Err(why) if choice == Choice::Gpu => Err(Error::Backend(format!("{why}: {}", remedy()))),
         Err(why) => Ok(Opened::Cpu(why)),
+    }
+}
+
+/// Looks whether there is an adapter, called `name` if any is named, and opens none.
+///
+/// # Errors
+/// [`Error::Backend`] where there is none.
+pub(crate) fn listed(name: Option<&str>) -> Result<()> {
+    let adapters = caps::adapters();
+    match name {
+        Some(name) => named(adapters, name).map(drop),
+        None if adapters.is_empty() => Err(Error::Backend(format!("{NONE}: {}", remedy()))),
+        None => Ok(()),
     }
 }
 
@@ -178,26 +191,49 @@ fn first<T>(
         }
     }
     Ok(Err(match refused.as_slice() {
-        [] => "no GPU with a Vulkan, Metal or DirectX 12 driver was found".to_owned(),
+        [] => NONE.to_owned(),
         all => all.join("; "),
     }))
 }
 
-/// What `auto` makes of an adapter that passed the self-test: why it is taken, or why not; what follows "it". `renew`:
-/// what was measured is measured again.
-pub(crate) fn auto_says(adapter: &Adapter, renew: bool) -> std::result::Result<String, String> {
-    match adapter.get_info().device_type {
+/// What `auto` makes of an adapter that passed the self-test: why it is taken, or why not; what follows "it". What was
+/// measured is measured again.
+pub(crate) fn auto_says(adapter: &Adapter) -> std::result::Result<String, String> {
+    let info = adapter.get_info();
+    match info.device_type {
         DeviceType::Cpu => Err(format!("is {SOFTWARE}")),
-        _ => worth(adapter, renew),
+        _ => worth_anew(&info, kept::file().as_deref(), || measure(adapter)),
     }
 }
 
-fn worth(adapter: &Adapter, renew: bool) -> std::result::Result<String, String> {
-    let info = adapter.get_info();
+/// Whether `auto` takes a GPU at the start of a night: by what is `kept`; only where nothing is, it is measured.
+fn worth_known(
+    info: &AdapterInfo,
+    kept: Option<&Path>,
+    measure: impl FnOnce() -> Result<Figures>,
+) -> std::result::Result<String, String> {
+    worth(info, kept, false, measure)
+}
+
+/// The same where somebody asks about devices: measured again, and kept.
+fn worth_anew(
+    info: &AdapterInfo,
+    kept: Option<&Path>,
+    measure: impl FnOnce() -> Result<Figures>,
+) -> std::result::Result<String, String> {
+    worth(info, kept, true, measure)
+}
+
+fn worth(
+    info: &AdapterInfo,
+    kept: Option<&Path>,
+    renew: bool,
+    measure: impl FnOnce() -> Result<Figures>,
+) -> std::result::Result<String, String> {
     if weigh::obvious(info.device_type) {
         return Ok("passed the self-test".to_owned());
     }
-    let found = weigh::figures(&Key::of(&info), kept::file().as_deref(), renew, || measure(adapter));
+    let found = weigh::figures(&Key::of(info), kept, renew, measure);
     weigh::verdict(found.map_err(|e| format!("passed the self-test but could not be measured: {e}"))?)
 }
 
@@ -213,8 +249,11 @@ fn measure(adapter: &Adapter) -> Result<Figures> {
 /// Why `auto` passes software adapters by.
 const SOFTWARE: &str = "a software adapter, slower than the CPU backend (used with --backend gpu)";
 
+/// Why there is no GPU where there is no adapter.
+const NONE: &str = "no GPU with a Vulkan, Metal or DirectX 12 driver was found";
+
 /// What to do where no GPU can be used.
-fn remedy() -> &'static str {
+pub(crate) fn remedy() -> &'static str {
     if cfg!(target_os = "linux") {
         "install the GPU's Vulkan driver (Debian and Raspberry Pi OS: mesa-vulkan-drivers) or use --backend cpu"
     } else {
@@ -231,8 +270,13 @@ fn named(adapters: Vec<Adapter>, name: &str) -> Result<Vec<Adapter>> {
 
 /// Indices of the `names` that `wanted` stands for.
 fn select(names: &[String], wanted: &str) -> Result<Vec<usize>> {
-    let part = wanted.to_lowercase();
-    let chosen: Vec<usize> = match wanted.parse::<usize>() {
+    let part = wanted.trim().to_lowercase();
+    if part.is_empty() {
+        let what =
+            "--adapter takes part of an adapter's name, or its number in `livestack devices`: got nothing";
+        return Err(Error::Usage(what.to_owned()));
+    }
+    let chosen: Vec<usize> = match part.parse::<usize>() {
         Ok(k) if k < names.len() => vec![k],
         _ => (0..names.len()).filter(|&k| names[k].to_lowercase().contains(&part)).collect(),
     };

@@ -4,7 +4,9 @@ use crate::error::{Error, Result};
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 use rayon::prelude::*;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Different frames: enough for a drift, few enough to be generated fast.
 pub(super) const FRAMES: usize = 4;
@@ -63,11 +65,15 @@ fn stars((w, h): (usize, usize)) -> Vec<Star> {
     (0..count as u64).map(star).collect()
 }
 
-/// Samples of frame `k`, RGB, 8 bits.
-fn frame((w, h): (usize, usize), stars: &[Star], k: usize) -> Vec<u8> {
+/// Samples of frame `k`, RGB, 8 bits. `None`: stopped on the way.
+fn frame((w, h): (usize, usize), stars: &[Star], k: usize, stop: &AtomicBool) -> Option<Vec<u8>> {
+    let stopped = || stop.load(Ordering::Relaxed);
     let mut data = vec![0; w * h * 3];
     let seed = bits(SEED, u64::MAX - k as u64);
     data.par_chunks_mut(w * 3).enumerate().for_each(|(y, row)| {
+        if stopped() {
+            return;
+        }
         let (pairs, first) = (row.len().div_ceil(2), (y * w * 3) as u64);
         for pair in 0..pairs {
             let random = bits(seed, first + pair as u64).to_le_bytes();
@@ -80,12 +86,15 @@ fn frame((w, h): (usize, usize), stars: &[Star], k: usize) -> Vec<u8> {
     let (sin, cos) = (TURN * k as f64).sin_cos();
     let (cx, cy) = (w as f64 / 2.0, h as f64 / 2.0);
     for star in stars {
+        if stopped() {
+            return None;
+        }
         let (dx, dy) = (star.x - cx, star.y - cy);
         let x = cx + cos * dx - sin * dy + DRIFT.0 * k as f64;
         let y = cy + sin * dx + cos * dy + DRIFT.1 * k as f64;
         light(&mut data, (w, h), (x, y), star.peak);
     }
-    data
+    (!stopped()).then_some(data)
 }
 
 /// Adds a star.
@@ -105,22 +114,41 @@ fn light(data: &mut [u8], (w, h): (usize, usize), (x, y): (f64, f64), peak: [f64
     }
 }
 
-/// Writes [`FRAMES`] frames of `size` px into `folder`: their paths, in order of time.
+/// What JPEG files are written to; it fails once `stop` is set: the encoder works for seconds and does not ask.
+struct Cut<'a>(Vec<u8>, &'a AtomicBool);
+
+impl Write for Cut<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.1.load(Ordering::Relaxed) {
+            return Err(io::Error::other("stopped"));
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes [`FRAMES`] frames of `size` px into `folder`: their paths, in order of time. `None`: stopped on the way.
 ///
 /// # Errors
 /// [`Error::Io`] where they cannot be written.
-pub(super) fn write(size: (usize, usize), folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn write(size: (usize, usize), folder: &Path, stop: &AtomicBool) -> Result<Option<Vec<PathBuf>>> {
     let stars = stars(size);
     let one = |k: usize| {
         let path = folder.join(format!("light_{}.jpg", k + 1));
-        let samples = frame(size, &stars, k);
-        let mut file = Vec::new();
-        JpegEncoder::new_with_quality(&mut file, QUALITY)
+        let Some(samples) = frame(size, &stars, k, stop) else { return Ok(None) };
+        let mut file = Cut(Vec::new(), stop);
+        let written = JpegEncoder::new_with_quality(&mut file, QUALITY)
             .encode(&samples, size.0 as u32, size.1 as u32, ExtendedColorType::Rgb8)
-            .map_err(std::io::Error::other)
-            .and_then(|()| std::fs::write(&path, file))
-            .map_err(|e| Error::io("cannot write a frame to measure with", &path, e))?;
-        Ok(path)
+            .map_err(io::Error::other)
+            .and_then(|()| std::fs::write(&path, file.0));
+        match written {
+            Err(_) if stop.load(Ordering::Relaxed) => Ok(None),
+            Err(e) => Err(Error::io("cannot write a frame to measure with", &path, e)),
+            Ok(()) => Ok(Some(path)),
+        }
     };
     (0..FRAMES).into_par_iter().map(one).collect()
 }
@@ -134,9 +162,11 @@ mod tests {
         let size = (101, 67);
         let stars = stars(size);
         assert!(stars.len() >= 8, "{}", stars.len());
-        let (a, b) = (frame(size, &stars, 0), frame(size, &stars, 1));
+        let go_on = AtomicBool::new(false);
+        let made = |k| frame(size, &stars, k, &go_on).expect("nobody stops it");
+        let (a, b) = (made(0), made(1));
         assert_eq!(a.len(), 101 * 67 * 3);
-        assert!(a == frame(size, &stars, 0) && a != b);
+        assert!(a == made(0) && a != b);
         let mean = a.iter().map(|v| f64::from(*v)).sum::<f64>() / a.len() as f64;
         assert!((f64::from(GLOW)..f64::from(GLOW) + 6.0).contains(&mean), "{mean}");
         assert!(a.iter().max() > Some(&60), "stars stand out");
@@ -145,9 +175,19 @@ mod tests {
     #[test]
     fn a_frame_of_one_pixel_is_a_file_too() {
         let dir = tempfile::tempdir().expect("a folder");
-        let paths = write((1, 1), dir.path()).expect("files");
+        let paths = write((1, 1), dir.path(), &AtomicBool::new(false)).expect("files").expect("all");
         assert_eq!(paths.len(), FRAMES);
         let read = crate::io::read(&paths[0], Vec::new()).expect("a frame");
         assert_eq!((read.shape.width, read.shape.height, read.shape.channels), (1, 1, 3));
+    }
+
+    #[test]
+    fn a_stop_ends_drawing_and_encoding() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let stop = AtomicBool::new(true);
+        assert!(frame((64, 48), &[], 0, &stop).is_none());
+        assert!(Cut(Vec::new(), &stop).write(&[1]).is_err());
+        assert!(matches!(write((64, 48), dir.path(), &stop), Ok(None)));
+        assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 0);
     }
 }

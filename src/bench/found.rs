@@ -41,7 +41,7 @@ pub(super) struct Found {
     pub(super) ratio: Option<f64>,
     pub(super) auto: Auto,
     #[serde(rename = "use")]
-    pub(super) best: &'static str,
+    pub(super) best: Option<&'static str>,
     pub(super) limit: &'static str,
     pub(super) sentence: String,
 }
@@ -49,8 +49,10 @@ pub(super) struct Found {
 /// What was measured with.
 #[derive(Serialize)]
 pub(super) struct Frames {
-    /// `generated`, or the folder.
-    pub(super) source: String,
+    /// Made for the purpose.
+    pub(super) generated: bool,
+    /// The folder that they come from otherwise.
+    pub(super) source: Option<String>,
     pub(super) width: usize,
     pub(super) height: usize,
     pub(super) kind: String,
@@ -86,6 +88,8 @@ pub(super) struct Side {
     /// In words.
     pub(super) device: String,
     pub(super) copy_gb_s: Spread,
+    /// Of frames to the device; `None` where they stay in the host's memory.
+    pub(super) upload_gb_s: Option<Spread>,
     pub(super) seconds: f64,
     pub(super) frames_a_second: f64,
     pub(super) stacked: usize,
@@ -130,7 +134,7 @@ impl Side {
     /// `kernels`: the stages of a run whose kernels were timed, where `night`'s were not.
     pub(super) fn new(
         (backend, device, clock): (&'static str, String, &'static str),
-        copy: Spread,
+        (copy, upload): (Spread, Option<Spread>),
         night: Night,
         kernels: Option<Vec<Stage>>,
         (peak_bytes, frames): (Option<u64>, usize),
@@ -158,6 +162,7 @@ impl Side {
             backend,
             device,
             copy_gb_s: copy,
+            upload_gb_s: upload,
             seconds: night.seconds,
             frames_a_second: frames as f64 / night.seconds.max(f64::MIN_POSITIVE),
             stacked: night.stacked,

@@ -240,6 +240,35 @@ mod tests {
     }
 
     #[test]
+    fn what_frames_are_held_to_need_is_what_a_night_needs() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let stop = AtomicBool::new(false);
+        let paths = crate::bench::field::write((320, 240), dir.path(), &stop).expect("written").expect("all");
+        for methods in [vec![Method::Add], Method::ALL.to_vec()] {
+            let settings = Settings {
+                source: Source::Folder(dir.path().to_owned()),
+                frames: 1,
+                methods,
+                choice: Choice::Cpu,
+                adapter: None,
+                json: false,
+            };
+            let config = settings.config("nowhere".as_ref()).expect("the defaults");
+            let wish = config.wish.of(Kind::Light);
+            let files = crate::bench::files::look(paths.clone(), 1, &wish, &stop);
+            let kind = files.expect("good files").expect("not stopped").kind;
+            let mut report = Report::new(0, false);
+            report.finish();
+            report.quiet = true;
+            let mut run = Run::new(&config, report, Nowhere, crate::backend::cpu::Cpu::default(), &stop);
+            run.masters().expect("none");
+            run.frame(&paths[0], decode::read(&paths[0], Vec::new(), &wish)).expect("a frame");
+            let need = run.night.as_ref().expect("a night").need;
+            assert_eq!(kind.need(&config).expect("a figure"), need);
+        }
+    }
+
+    #[test]
     fn files_are_sent_forth_and_back() {
         let files: Vec<PathBuf> = ["a", "b", "c"].map(PathBuf::from).to_vec();
         let stop = AtomicBool::new(false);

@@ -4,9 +4,7 @@ use crate::backend::Choice;
 use crate::cli::bench::BenchArgs;
 use crate::cli::{BackendArg, StackFlags};
 use crate::config::Config;
-use crate::decode::threads;
 use crate::error::{Error, Result};
-use crate::memory;
 use crate::rules::Method;
 use clap::Parser;
 use std::path::{Path, PathBuf};
@@ -19,13 +17,6 @@ const LONGEST: usize = 65535;
 const MOST_PIXELS: usize = 500_000_000;
 /// Most frames that are measured.
 const MOST_FRAMES: usize = 10_000;
-/// Bytes a pixel of 8-bit colour: the sample as decoded.
-const SAMPLE_BYTES: u64 = 3;
-/// Bytes a pixel that the engine works with beside its stacks: frame, planes, gray.
-const WORK_BYTES: u64 = 9;
-/// Bytes a pixel of one stack: three colours, f32.
-const STACK_BYTES: u64 = 12;
-
 /// Where frames come from.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Source {
@@ -81,9 +72,6 @@ impl Settings {
                 Source::Generated(w, h)
             }
         };
-        if let Source::Generated(w, h) = source {
-            fits((w, h), &methods, memory::available())?;
-        }
         Ok(Settings { source, frames: args.frames, methods, choice, adapter: args.adapter, json: args.json })
     }
 
@@ -99,6 +87,8 @@ impl Settings {
         let flags = Defaults::try_parse_from(["bench"]).map_err(|e| Error::Usage(e.to_string()))?.flags;
         let mut config = Config::new(vec![input], out.to_owned(), flags)?;
         config.methods = Some(self.methods.clone());
+        // Nothing is written, and no memory needs to be there for it.
+        config.formats = Vec::new();
         // Darks that lie about in the current folder are not what is measured.
         config.calibration.no_default = true;
         Ok(config)
@@ -124,22 +114,6 @@ fn size(text: &str) -> Result<(usize, usize)> {
     })
 }
 
-/// Refuses frames that would not fit in the `available` memory, rather than be killed on the way.
-fn fits((w, h): (usize, usize), methods: &[Method], available: Option<u64>) -> Result<()> {
-    // Frames that wait, are decoded or are generated lie in memory too.
-    let frames = threads() as u64 + 2;
-    let each = SAMPLE_BYTES * frames + WORK_BYTES + STACK_BYTES * Method::states(methods).len() as u64;
-    let need = (w * h) as u64 * each;
-    match available.filter(|bytes| need > *bytes) {
-        Some(bytes) => Err(Error::Usage(format!(
-            "--size {w}x{h} needs about {} MB of memory, {} MB are free: take smaller frames or fewer rules",
-            need / 1_000_000,
-            bytes / 1_000_000
-        ))),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,19 +122,10 @@ mod tests {
     fn a_size_is_two_numbers_of_pixels() {
         assert_eq!(size("5472x3648").ok(), Some((5472, 3648)));
         assert_eq!(size("64X48").ok(), Some((64, 48)));
+        assert!(size("65535x65535").is_err(), "no camera has so many");
         for silly in ["", "x", "0x0", "64", "64x", "x48", "-1x5", "1.5x2", "64x48x3", "65536x1", "1e3x5"] {
             let error = size(silly).map_err(|e| e.to_string());
             assert!(error.is_err_and(|e| e.contains("WIDTHxHEIGHT") && !e.contains('\n')), "{silly}");
         }
-    }
-
-    #[test]
-    fn frames_that_do_not_fit_are_refused_with_both_figures() {
-        assert!(fits((1000, 1000), &[Method::AddComp], Some(100_000_000)).is_ok());
-        assert!(fits((1000, 1000), &[Method::AddComp], None).is_ok());
-        assert!(size("65535x65535").is_err(), "no camera has so many");
-        let error = fits((1000, 1000), Method::SIX, Some(50_000_000)).map_err(|e| e.to_string());
-        assert!(error.is_err_and(|e| e.contains(" 50 MB are free")), "six stacks are 60 MB and more");
-        assert!(fits((LONGEST, LONGEST), &[Method::AddComp], Some(1 << 36)).is_err(), "no overflow");
     }
 }

@@ -28,6 +28,11 @@ impl Spread {
         Spread { median: at(0.5), q1: at(0.25), q3: at(0.75) }
     }
 
+    /// That of the two with the higher median.
+    pub(super) fn higher(self, other: Spread) -> Spread {
+        if other.median > self.median { other } else { self }
+    }
+
     /// Every value through `f`, which may turn their order round.
     pub(super) fn map(self, f: impl Fn(f64) -> f64) -> Spread {
         let (a, b) = (f(self.q1), f(self.q3));
@@ -47,6 +52,7 @@ mod tests {
         assert_eq!(four, Spread { median: 2.5, q1: 1.75, q3: 3.25 });
         assert_eq!(Spread::of(vec![7.0]), Spread { median: 7.0, q1: 7.0, q3: 7.0 });
         assert_eq!(Spread::of(Vec::new()), Spread::default());
+        assert_eq!((five.higher(four), four.higher(five)), (five, five));
         let rates = five.map(|v| 12.0 / v);
         assert_eq!(rates, Spread { median: 4.0, q1: 3.0, q3: 6.0 });
     }

@@ -30,6 +30,9 @@ fn stages(out: &mut String, side: &Side, kind: &str) {
 fn side(out: &mut String, side: &Side, frames: usize) {
     let _ = writeln!(out, "\n{}", side.device);
     let _ = writeln!(out, "  copies memory at {} GB/s, read and written", spread(side.copy_gb_s));
+    if let Some(upload) = side.upload_gb_s {
+        let _ = writeln!(out, "  is sent frames at {} GB/s, from the host's memory", spread(upload));
+    }
     if side.backend == "gpu" {
         let clock = if side.clock == "host" { "the host's clock" } else { "the device's timestamps" };
         let _ = writeln!(out, "  kernels are timed by {clock}, in a run apart");
@@ -61,9 +64,9 @@ pub(super) fn text(found: &Found) -> String {
     let f = &found.frames;
     let _ = writeln!(
         out,
-        "{} {} frames, {}, files of {:.2} MB; rules {}; {} measured after {} to warm up; median (quartiles)",
+        "{} {} frames, {}, files of {:.2} MB; no darks; rules {}; {} measured after {} to warm up; median (quartiles)",
         f.files,
-        if f.source == "generated" { "generated" } else { "own" },
+        if f.generated { "generated" } else { "own" },
         f.kind,
         f.file_bytes / MEGA,
         found.methods.join(", "),
@@ -87,6 +90,10 @@ pub(super) fn text(found: &Found) -> String {
     }
     if let Some(takes) = found.auto.takes {
         let _ = writeln!(out, "auto takes the {}: {}", takes.to_uppercase(), found.auto.why);
+    }
+    let why = found.no_gpu.as_ref().filter(|why| found.auto.takes.is_some() && **why != found.auto.why);
+    if let Some(why) = why {
+        let _ = writeln!(out, "no GPU was measured: {why}");
     }
     let _ = writeln!(out, "{}", found.sentence);
     out

@@ -66,16 +66,20 @@ fn because(side: &Side) -> (Limit, String) {
     (limit, text)
 }
 
-/// The sentence for a `cpu` and perhaps a `gpu` (`no_gpu`: why there is none): the backend to use, and what limits it.
+/// The sentence for a `cpu` and perhaps a `gpu`: the backend to use, and what limits it. `auto`: what `--backend auto` takes
+/// here; `None`: only the CPU was asked about, so there is nothing to choose.
 pub(super) fn sentence(
     cpu: &Side,
     gpu: Option<&Side>,
-    no_gpu: Option<&str>,
-) -> (&'static str, Limit, String) {
+    auto: Option<&str>,
+) -> (Option<&'static str>, Limit, String) {
     let Some(gpu) = gpu else {
         let (limit, what) = because(cpu);
-        let why = no_gpu.map_or_else(String::new, |why| format!("{why}; "));
-        return ("cpu", limit, format!("Use the CPU here: {why}what limits it is {what}."));
+        let (best, how) = match auto {
+            None => (None, "The CPU alone was measured"),
+            Some(_) => (Some("cpu"), "Use the CPU here: no GPU was measured"),
+        };
+        return (best, limit, format!("{how}; what limits it is {what}."));
     };
     let ratio = ratio(cpu, gpu);
     let (side, how) = if ratio >= WORTH_IT {
@@ -87,7 +91,15 @@ pub(super) fn sentence(
         (cpu, format!("the CPU here: it stacks {times:.1} times as many frames a second as the GPU"))
     };
     let (limit, what) = because(side);
-    (side.backend, limit, format!("Use {how}; what limits it is {what}."))
+    let other = auto.filter(|takes| *takes != side.backend).map_or_else(String::new, |takes| {
+        format!(
+            " --backend auto would take the {}: it goes by the kind of GPU, else by the pixel kernels alone, not by whole \
+             frames as here; --backend {} settles it.",
+            takes.to_uppercase(),
+            side.backend
+        )
+    });
+    (Some(side.backend), limit, format!("Use {how}; what limits it is {what}.{other}"))
 }
 
 /// Frames a second on the GPU over those on the CPU.
@@ -120,7 +132,7 @@ mod tests {
             stacked: 10,
             engine_bytes: 1,
         };
-        Side::new((backend, backend.into(), "host"), even(10.0), night, None, (None, 10))
+        Side::new((backend, backend.into(), "host"), (even(10.0), None), night, None, (None, 10))
     }
 
     #[test]
@@ -141,21 +153,37 @@ mod tests {
     #[test]
     fn the_sentence_names_the_faster_and_its_limit() {
         let cpu = side("cpu", 3.0, 10.0, 60.0, 0.0);
-        let said = |seconds: f64| sentence(&cpu, Some(&side("gpu", seconds, 80.0, 15.0, 0.0)), None);
-        let (best, limit, text) = said(1.0);
-        assert_eq!((best, limit), ("gpu", Limit::Decoding));
+        let said =
+            |seconds: f64, auto| sentence(&cpu, Some(&side("gpu", seconds, 80.0, 15.0, 0.0)), Some(auto));
+        let (best, limit, text) = said(1.0, "gpu");
+        assert_eq!((best, limit), (Some("gpu"), Limit::Decoding));
         assert_eq!(
             text,
             "Use the GPU here: it stacks 3.0 times as many frames a second as the CPU; what limits it is decoding the files \
              (80 % of a frame's time)."
         );
-        let (best, limit, text) = said(6.0);
-        assert_eq!((best, limit), ("cpu", Limit::Pixels));
+        let (best, limit, text) = said(6.0, "cpu");
+        assert_eq!((best, limit), (Some("cpu"), Limit::Pixels));
         assert!(text.starts_with("Use the CPU here: it stacks 2.0 times"), "{text}");
         assert!(text.ends_with("which reach 50 % of the speed of copying memory."), "{text}");
-        let (best, _, text) = said(2.95);
-        assert!(best == "cpu" && text.contains("(1.02 times), no more"), "{text}");
-        let (best, _, text) = sentence(&cpu, None, Some("no GPU was found"));
-        assert!(best == "cpu" && text.starts_with("Use the CPU here: no GPU was found; what"), "{text}");
+        let (best, _, text) = said(2.95, "gpu");
+        assert!(best == Some("cpu") && text.contains("(1.02 times), no more"), "{text}");
+        assert!(
+            text.contains("auto would take the GPU") && text.ends_with("--backend cpu settles it."),
+            "{text}"
+        );
+        let (_, _, text) = said(1.0, "cpu");
+        assert!(
+            text.contains("auto would take the CPU") && text.ends_with("--backend gpu settles it."),
+            "{text}"
+        );
+        let (best, _, text) = sentence(&cpu, None, Some("cpu"));
+        let begin = "Use the CPU here: no GPU was measured; what limits it is the pixel kernels";
+        assert!(best == Some("cpu") && text.starts_with(begin), "{text}");
+        let (best, _, text) = sentence(&cpu, None, None);
+        assert!(
+            best.is_none() && text.starts_with("The CPU alone was measured; what limits it is"),
+            "{text}"
+        );
     }
 }

@@ -19,8 +19,15 @@ pub struct BenchArgs {
     /// Measure with the frames of this folder instead of generated ones.
     #[arg(long, value_name = "DIR")]
     pub input: Option<PathBuf>,
-    /// What is measured: the CPU and a real GPU; a GPU, a software one too, against the CPU; the CPU.
-    #[arg(long, value_enum, default_value = "auto")]
+    /// What is measured: auto: the CPU, and a real GPU where there is one; gpu: the same with a software GPU, too, and an
+    /// error where there is none; cpu: the CPU alone.
+    #[arg(
+        long,
+        value_enum,
+        default_value = "auto",
+        hide_possible_values = true,
+        value_name = "auto|gpu|cpu"
+    )]
     pub backend: BackendArg,
     /// Adapter: part of its name, or its number in `livestack devices`.
     #[arg(long, value_name = "NAME|INDEX")]

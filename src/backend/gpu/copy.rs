@@ -1,7 +1,8 @@
 //! How fast a device copies its own memory: what its kernels are held against.
 
 use super::memory::create;
-use super::{Gpu, transfer};
+use super::{Gpu, STAGED, transfer};
+use crate::backend::Backend;
 use crate::error::Result;
 use std::time::{Duration, Instant};
 use wgpu::BufferUsages;
@@ -54,5 +55,30 @@ impl Gpu {
         from.destroy();
         to.destroy();
         rates
+    }
+
+    /// Sends a frame of `bytes` (no less and no more than goes through a kept buffer at a time) again and again as a night
+    /// has it, `runs` times: bytes a second, of each run. A copy on the host is part of it. Small uploads, which the queue
+    /// buffers, would only fill memory.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`](crate::error::Error::Gpu) where the device fails or has no room.
+    pub fn upload_rates(&mut self, bytes: usize, runs: usize) -> Result<Vec<f64>> {
+        // Not zeros: those are pages that the system has not got yet.
+        let words = vec![0x0101_0101_u32; bytes.clamp(STAGED, transfer::PIECE).div_ceil(4)];
+        let mut to = self.alloc("sent", words.len())?;
+        let mut send = |times: u32| -> Result<f64> {
+            let start = Instant::now();
+            for _ in 0..times {
+                self.write(&mut to, &words)?;
+            }
+            self.flush()?;
+            transfer::wait(&self.device, None, &self.fault)?;
+            Ok(start.elapsed().as_secs_f64().max(f64::MIN_POSITIVE) / f64::from(times))
+        };
+        // The first ones take the buffers and touch them, the next says how many make a long run.
+        send(transfer::RING as u32)?;
+        let times = ((LONG.as_secs_f64() / send(1)?) as u32).clamp(transfer::RING as u32, MOST_COPIES);
+        (0..runs).map(|_| Ok(size_of_val(&words[..]) as f64 / send(times)?)).collect()
     }
 }

@@ -98,6 +98,10 @@ fn create(device: &Device, data: Option<&[u8]>) -> Option<PipelineCache> {
 }
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {
+    // Opening a pipe would wait for whoever writes to it.
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
     let mut bytes = Vec::new();
     File::open(file)?.take(MOST).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -165,5 +169,17 @@ mod tests {
             assert_eq!(unpack(&damaged, "adapter 1"), None, "byte {k} is another");
         }
         assert_eq!(unpack(&[file, vec![0]].concat(), "adapter 1"), None, "longer");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_the_place_of_the_file_is_not_waited_for() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let pipe = dir.path().join("kernels.bin");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+        assert!(made.success() && read(&pipe).is_err());
+        std::fs::remove_file(&pipe).expect("removed");
+        std::fs::write(&pipe, "12").expect("written");
+        assert_eq!(read(&pipe).expect("a file"), b"12");
     }
 }

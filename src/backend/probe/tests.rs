@@ -64,6 +64,37 @@ fn an_adapter_is_named_by_part_or_number() {
     let error = select(&names, "arc").err().map(|e| (e.exit_code(), e.to_string())).unwrap_or_default();
     assert_eq!(error.0, crate::error::exit::BACKEND);
     assert!(error.1.contains("1: llvmpipe"), "{}", error.1);
+    for nothing in ["", " "] {
+        let code = select(&names, nothing).err().map(|e| e.exit_code());
+        assert_eq!(code, Some(crate::error::exit::USAGE), "not every adapter");
+    }
+}
+
+/// What is measured takes a moment: a night takes what is known, whoever asks about devices has it measured.
+#[test]
+fn a_night_takes_what_is_known_and_asking_renews_it() {
+    use std::cell::Cell;
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("backends.json");
+    let info = AdapterInfo::new(DeviceType::IntegratedGpu, wgpu::Backend::Vulkan);
+    let runs = Cell::new(0);
+    let measured = |gpu_ms: f64| {
+        let runs = &runs;
+        move || {
+            runs.set(runs.get() + 1);
+            Ok(Figures { gpu_ms, cpu_ms: 10.0 })
+        }
+    };
+    let kept = Some(file.as_path());
+    assert!(worth_known(&info, kept, measured(5.0)).is_ok() && runs.get() == 1);
+    assert!(worth_known(&info, kept, measured(20.0)).is_ok() && runs.get() == 1, "known");
+    assert!(worth_anew(&info, kept, measured(20.0)).is_err() && runs.get() == 2, "renewed");
+    assert!(worth_known(&info, kept, measured(5.0)).is_err() && runs.get() == 2, "and kept");
+    let card = AdapterInfo::new(DeviceType::DiscreteGpu, wgpu::Backend::Vulkan);
+    assert!(
+        worth_anew(&card, kept, measured(20.0)).is_ok() && runs.get() == 2,
+        "plain without a measurement"
+    );
 }
 
 /// The measurement itself, on whatever adapter there is, as if its kind did not say.
@@ -80,6 +111,10 @@ fn an_adapter_is_measured_once_for_its_driver() {
     let key = Key::of(&adapter.get_info());
     let found = weigh::figures(&key, Some(&file), false, || measure(adapter)).expect("figures");
     assert!(found.sound() && found.gpu_ms != found.cpu_ms, "{found:?}");
+    // Times that are mistaken for each other would show.
+    if adapter.get_info().device_type == DeviceType::Cpu {
+        assert!(found.gpu_ms > found.cpu_ms, "the software adapter computes on the same CPU: {found:?}");
+    }
     let again = weigh::figures(&key, Some(&file), false, || panic!("measured again")).expect("figures");
     assert_eq!(again, found);
     let (slower, why) = match weigh::verdict(found) {
