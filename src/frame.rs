@@ -110,6 +110,12 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Bytes of the buffer that its samples lie in.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        (size_of::<u32>() * self.words.capacity()) as u64
+    }
+
     /// The samples as bytes, in the file's own type, without the padding of the last word.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -281,12 +281,10 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
     /// What decides how much memory a night like `first` takes, with so many bytes of masters.
     fn habits(&self, first: &First, masters: u64) -> Habits {
         let config = self.config;
-        let frame = first.shape.bytes() as u64;
-        let file = std::fs::metadata(&first.path).map_or(frame, |about| about.len());
         let rules = config.rules;
         Habits {
             threads: threads(),
-            file,
+            file: io::file_bytes(&first.path, &first.shape),
             beside: first.beside,
             held: first.held,
             masters,

@@ -42,8 +42,10 @@ pub(super) fn look(
         let frame = decode::read(path, std::mem::take(&mut buffer), wish)?;
         let took = start.elapsed().as_secs_f64() * 1e3;
         let (shape, sensor, white) = (frame.shape, frame.sensor, frame.white());
+        let (beside, held) = (frame.beside, frame.held());
         buffer = frame.words;
-        Ok::<_, Error>((Kind { shape, sensor, white, file: io::memory_of(path, &shape) }, took))
+        let file = io::file_bytes(path, &shape);
+        Ok::<_, Error>((Kind { shape, sensor, white, file, beside, held }, took))
     };
     for path in paths {
         if taken.len() == most {
@@ -54,7 +56,7 @@ pub(super) fn look(
         }
         let fault = match decode(&path) {
             Ok((one, took)) => {
-                let (shape, bytes_of_file) = (one.shape, one.file.0);
+                let (shape, bytes_of_file) = (one.shape, one.file);
                 let first = kind.get_or_insert(one).shape;
                 if first == shape {
                     bytes += bytes_of_file;

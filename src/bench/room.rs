@@ -21,16 +21,21 @@ pub(super) struct Kind {
     pub(super) sensor: Sensor,
     /// The level of white.
     pub(super) white: f32,
-    /// Bytes of a file, and a sample what its decoder holds beside.
-    pub(super) file: (u64, u64),
+    /// Bytes of a file.
+    pub(super) file: u64,
+    /// Bytes that its decoder holds beside.
+    pub(super) beside: u64,
+    /// Bytes of the buffer that it is decoded into.
+    pub(super) held: u64,
 }
 
 impl Kind {
     /// Of frames that are still to be generated. Fewer are made at once than are on their way in a night.
     pub(super) fn generated((width, height): (usize, usize)) -> Kind {
         let shape = Shape { width, height, channels: 3, sample: SampleType::U8, mosaic: None };
-        let file = ((width * height) as u64 / PIXELS_PER_BYTE, 0);
-        Kind { shape, sensor: Sensor::DISPLAY, white: SampleType::U8.white(|| 0.0), file }
+        let file = (width * height) as u64 / PIXELS_PER_BYTE;
+        let white = SampleType::U8.white(|| 0.0);
+        Kind { shape, sensor: Sensor::DISPLAY, white, file, beside: 0, held: 0 }
     }
 
     /// Bytes that the program has at most while it measures with such frames on the CPU.
@@ -51,12 +56,12 @@ impl Kind {
             align_to: config.align_to,
             tones: false,
         };
-        let (file, beside) = self.file;
+        let &Kind { file, beside, held, .. } = self;
         let outputs = config.formats.clone();
         Ok(Night::new(
             &setup,
             &plan,
-            Habits { threads: threads(), file, beside, outputs, ..Habits::default() },
+            Habits { threads: threads(), file, beside, held, outputs, ..Habits::default() },
         )
         .peak())
     }

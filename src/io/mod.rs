@@ -99,6 +99,11 @@ pub fn format_of(path: &Path) -> Option<&'static str> {
     named(path).map(|format| format.name)
 }
 
+/// Bytes of the file `path`, or else as many as its frame has.
+pub(crate) fn file_bytes(path: &Path, frame: &Shape) -> u64 {
+    std::fs::metadata(path).map_or(frame.bytes() as u64, |about| about.len())
+}
+
 /// Gives back what this thread keeps for the next file.
 pub(crate) fn forget() {
     SPARE.set(Vec::new());

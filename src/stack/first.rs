@@ -45,7 +45,7 @@ impl First {
             tags: frame.tags.clone(),
             white: frame.white(),
             beside: frame.beside,
-            held: (size_of::<u32>() * frame.words.capacity()) as u64,
+            held: frame.held(),
             samples: (0..frame.shape.samples()).step_by(step).map(|k| frame.level(k)).collect(),
         }
     }
