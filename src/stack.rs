@@ -28,9 +28,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 mod first;
 mod frames;
 mod room;
+mod short;
 
 pub(crate) use first::First;
-use room::Room;
+use room::{Room, Words};
 
 /// Where decisions are written down.
 pub(crate) trait Ledger {
@@ -209,19 +210,9 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
             align_to: config.align_to,
             tones: config.rules.on_change == OnChange::Scale,
         };
-        // Poses are of one canvas; a mosaic of half size is made by one method.
-        let half = match &config.poses {
-            Some(_) => None,
-            None if config.calibration.demosaic_asked => Some("--bin 2, without --demosaic"),
-            None => Some("--bin 2"),
-        };
-        let anew = config.live.then_some(if methods.is_some() {
-            "the session is kept: free memory and start it again"
-        } else {
-            "begin the session anew (--fresh) for other rules or sizes"
-        });
+        let words = Words::new(config, methods.is_some());
         let six = setup(Method::SIX, canvas);
-        let room = Room::new(&backend, (&six, &plan), self.habits(&first, masters), half, anew);
+        let room = Room::new(&backend, (&six, &plan), self.habits(&first, masters), words);
         let methods = match methods.or(config.methods.as_deref()) {
             Some(methods) => methods.to_vec(),
             None if linear || config.live && first.shape.sample != SampleType::U8 => vec![Method::Mean],
@@ -240,9 +231,9 @@ impl<'a, B: Backend, L: Ledger> Run<'a, B, L> {
                 let (backend, plan) = *again;
                 let methods = vec![Method::AddComp];
                 let engine = Engine::new(backend, setup(&methods, canvas), plan);
-                (engine.map_err(|refused| room::refusal(refused, &methods, half, setup))?, methods)
+                (engine.map_err(|refused| room::refusal(refused, &methods, words, setup))?, methods)
             }
-            Err(refused) => return Err(room::refusal(refused, &methods, half, setup)),
+            Err(refused) => return Err(room::refusal(refused, &methods, words, setup)),
         };
         let judge = Judge::new(config.rules, (canvas.width, canvas.height), f64::from(white));
         Ok(Night {

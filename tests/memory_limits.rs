@@ -269,6 +269,29 @@ fn a_gpu_that_shares_the_memory_is_refused_likewise() {
     }
 }
 
+/// Promise: a frame that cannot be decoded because memory is short is told from a bad one: by a line and the exit code; the
+/// night goes on to its picture. Control: with more memory it is a stray that is rejected.
+#[test]
+fn a_frame_that_memory_was_short_for_is_told() {
+    if !prlimit() {
+        return skipped("a frame too many: there is no prlimit");
+    }
+    let place = Place::new();
+    pictures(&place);
+    let args = "stack input --backend cpu --no-align --method add";
+    let (need, _) = peaks(&place.run(format!("{args} --json --timings -o free").split(' ')).exits(0));
+    let data = vec![60; 4 * 3 * SIZE.0 * SIZE.1];
+    write_png8(&place.path("input/g5b.png"), &Picture::new(2 * SIZE.0, 2 * SIZE.1, 3, data));
+    let run = place.run(format!("{args} -o control").split(' ')).exits(0);
+    assert!(run.out.contains("7 stacked, 1 rejected") && !run.err.contains("memory is short"), "{run:?}");
+    // What the address space holds beside, see `Limit`, and little more.
+    let run = Limit::Space(need as u64 + 330_000_000).run(&place, &format!("{args} -o out")).exits(1);
+    assert!(run.out.contains("7 stacked, 1 rejected"), "{run:?}");
+    let line = last(&run);
+    assert!(line.contains("memory is short") && line.contains("g5b.png"), "{run:?}");
+    assert!(place.path("out/ADD.png").exists());
+}
+
 /// Promise: what is advised can be done: no half size for poses of full size, none together with `--demosaic`.
 #[test]
 fn no_advice_that_would_be_refused() {

@@ -205,10 +205,11 @@ impl Raw {
 
     /// Bytes that it takes, and as many for what the crates hold on the way, or for a copy of floats.
     fn bytes(&self) -> u64 {
-        match &self.samples {
-            Samples::Integer(samples) => 2 * size_of_val(&samples[..]) as u64,
-            Samples::Float(samples) => 2 * size_of_val(&samples[..]) as u64,
-        }
+        let once = match &self.samples {
+            Samples::Integer(samples) => size_of_val(&samples[..]),
+            Samples::Float(samples) => size_of_val(&samples[..]),
+        };
+        2 * once as u64
     }
 
     /// Replaces each sample by its level in `table`; what is beyond it has its last.

@@ -5,17 +5,14 @@ use crate::align::grade::Grade;
 use crate::align::motion::{IDENTITY, Mat3, compose, inverse};
 use crate::align::{Glimpse, Pose};
 use crate::backend::Backend;
-use crate::decode;
 use crate::engine::Examined;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Shape};
-use crate::io;
 use crate::judge::{Case, Row, Taken, Verdict};
-use crate::memory;
 use crate::outputs::{self, Label};
 use crate::photometry::Tone;
 use crate::record::{self, About};
-use crate::tags::{Kind, Tags};
+use crate::tags::Tags;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -54,7 +51,7 @@ impl<B: Backend, L: Ledger> Run<'_, B, L> {
     /// Takes one decoded frame; gives a buffer back.
     pub(crate) fn frame(&mut self, path: &Path, frame: Result<Frame>) -> Result<Vec<u32>> {
         let frame = match frame {
-            Err(e) if self.is_short() => self.once_more(path, e),
+            Err(e) => self.once_more(path, e),
             frame => frame,
         };
         let frame = match frame {
@@ -111,33 +108,6 @@ impl<B: Backend, L: Ledger> Run<'_, B, L> {
         let elapsed = elapsed(&before, &night.engine.timings());
         self.decide(Seen { path, tags, examined, elapsed })?;
         Ok(buffer)
-    }
-
-    /// Whether there is less memory now than decoding this night's frames on all threads takes: one may have failed for
-    /// that.
-    fn is_short(&self) -> bool {
-        let Some(Night { first, .. }) = &self.night else { return false };
-        let file = io::file_bytes(&first.path, &first.shape);
-        let need = first.beside + first.held.max(first.shape.bytes() as u64) + file;
-        memory::available().is_some_and(|free| free < (decode::threads() as u64 + 1) * need)
-    }
-
-    /// Decodes a frame again that may have failed, with `error`, for lack of memory alone. Where there is none now either,
-    /// the exit code tells: the frame may be good.
-    fn once_more(&mut self, path: &Path, error: Error) -> Result<Frame> {
-        let again = decode::read(path, Vec::new(), &self.config.wish.of(Kind::Light));
-        if again.is_ok() {
-            return again;
-        }
-        if self.is_short() {
-            let what =
-                format!("memory is short: it may be good: {}: {}", reason(&error, path), path.display());
-            self.report.warn(&what);
-            if !self.config.live {
-                self.failed.get_or_insert(Error::Memory(what));
-            }
-        }
-        Err(error)
     }
 
     /// Begins the night with `frame`. Masters that do not fit it are an error, but for one stray frame, which is rejected:

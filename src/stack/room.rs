@@ -1,6 +1,7 @@
 //! Whether a night fits in memory, and what would where it does not: said before the first frame is stacked.
 
 use crate::backend::Backend;
+use crate::config::Config;
 use crate::engine::{Engine, Refused, Setup};
 use crate::error::{Error, Result};
 use crate::frame::Shape;
@@ -15,26 +16,47 @@ pub(super) struct Room {
     /// Bytes that the program may have; `None`: nobody knows.
     all: Option<u64>,
     frame: Shape,
-    /// What would make room, in a session.
+    words: Words,
+}
+
+/// What can be advised.
+#[derive(Clone, Copy)]
+pub(super) struct Words {
+    /// How half size is asked for, where it can be.
+    half: Option<&'static str>,
+    /// What to do in a session.
     anew: Option<&'static str>,
-    /// How half size is asked for.
-    bin: &'static str,
+}
+
+impl Words {
+    /// `resumed`: of a session that was begun before.
+    pub(super) fn new(config: &Config, resumed: bool) -> Words {
+        // Poses are of one canvas; a mosaic of half size is made by one method.
+        let half = match &config.poses {
+            Some(_) => None,
+            None if config.calibration.demosaic_asked => Some("--bin 2, without --demosaic"),
+            None => Some("--bin 2"),
+        };
+        let anew = config.live.then_some(if resumed {
+            "the session is kept: free memory and start it again"
+        } else {
+            "begin the session anew (--fresh) for other rules or sizes"
+        });
+        Words { half, anew }
+    }
 }
 
 impl Room {
-    /// `half`: how half size is asked for, where it can be; `anew`: what to do in a session, in words.
     pub(super) fn new<B: Backend>(
         backend: &B,
         (setup, plan): (&Setup, &Plan),
         habits: Habits,
-        half: Option<&'static str>,
-        anew: Option<&'static str>,
+        words: Words,
     ) -> Room {
         let driver = backend.driver(setup.frame.bytes() as u64);
         let night = Night::new(setup, plan, Habits { apart: backend.apart(), driver, ..habits });
-        let halved = half.and_then(|_| night.halved());
-        let bin = half.unwrap_or_default();
-        Room { half: halved, night, all: backend.memory(), frame: setup.frame, anew, bin }
+        let half = words.half.and_then(|_| night.halved());
+        Room { half, night, all: backend.memory(), frame: setup.frame, words }
     }
 
     /// Whether these rules fit; `half`: at half size.
@@ -66,8 +88,10 @@ impl Room {
             [one] => format!("the rule {}", one.name()),
             all => format!("{} rules", all.len()),
         };
-        let what = told(advice(methods, self.bin, |methods, half| self.fits(methods, half)));
-        let anew = self.anew.map_or(String::new(), |anew| format!(": {anew}"));
+        let what = told(advice(methods, self.words.half.unwrap_or_default(), |methods, half| {
+            self.fits(methods, half)
+        }));
+        let anew = self.words.anew.map_or(String::new(), |anew| format!(": {anew}"));
         let lack = self.lack(methods);
         Err(Error::Memory(format!("memory: {rules} over frames of {} {lack}: {what}{anew}", self.frame)))
     }
@@ -77,7 +101,7 @@ impl Room {
 pub(super) fn refusal<B: Backend>(
     refused: Refused<B>,
     methods: &[Method],
-    half: Option<&str>,
+    Words { half, .. }: Words,
     setup: impl Fn(&[Method], Shape) -> Setup,
 ) -> Error {
     let (again, why) = match refused {
