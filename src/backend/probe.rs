@@ -81,7 +81,7 @@ pub fn devices() -> Vec<DeviceInfo> {
             let (info, limits) = (adapter.get_info(), adapter.limits());
             let verdict = match trial(adapter, Choice::Auto, false, None) {
                 Ok(_) if taken => "usable: self-test passed, auto takes one before it".to_owned(),
-                Ok(_) => match worth_anew(&info, kept::file().as_deref(), || measure(adapter)) {
+                Ok(_) => match worth(&info, kept::file().as_deref(), true, || measure(adapter)) {
                     Ok(why) => {
                         taken = true;
                         format!("auto takes it: it {why}")
@@ -134,7 +134,7 @@ pub fn open_keeping(
         if choice == Choice::Gpu {
             return Ok((gpu, "as asked for".to_owned()));
         }
-        match worth_known(&info, kept::file().as_deref(), || measure(adapter)) {
+        match worth(&info, kept::file().as_deref(), false, || measure(adapter)) {
             Ok(why) => Ok((gpu, format!("it {why}"))),
             Err(why) => Err(format!("{} GPU {} {why}", caps::kind(info.device_type), info.name)),
         }
@@ -202,28 +202,12 @@ pub(crate) fn auto_says(adapter: &Adapter) -> std::result::Result<String, String
     let info = adapter.get_info();
     match info.device_type {
         DeviceType::Cpu => Err(format!("is {SOFTWARE}")),
-        _ => worth_anew(&info, kept::file().as_deref(), || measure(adapter)),
+        _ => worth(&info, kept::file().as_deref(), true, || measure(adapter)),
     }
 }
 
-/// Whether `auto` takes a GPU at the start of a night: by what is `kept`; only where nothing is, it is measured.
-fn worth_known(
-    info: &AdapterInfo,
-    kept: Option<&Path>,
-    measure: impl FnOnce() -> Result<Figures>,
-) -> std::result::Result<String, String> {
-    worth(info, kept, false, measure)
-}
-
-/// The same where somebody asks about devices: measured again, and kept.
-fn worth_anew(
-    info: &AdapterInfo,
-    kept: Option<&Path>,
-    measure: impl FnOnce() -> Result<Figures>,
-) -> std::result::Result<String, String> {
-    worth(info, kept, true, measure)
-}
-
+/// Whether `auto` takes a GPU that passed the self-test: by what is `kept`, and measured only where nothing is; `renew`, where
+/// somebody asks about devices: measured again, and kept.
 fn worth(
     info: &AdapterInfo,
     kept: Option<&Path>,

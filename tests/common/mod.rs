@@ -135,6 +135,13 @@ impl Place {
         Run::of(&self.command().args(args).output().expect("the program starts"))
     }
 
+    /// Runs `bench` with `args` (words, split at spaces); nothing is left in the cache of whoever runs the tests.
+    pub(crate) fn bench(&self, args: &str) -> Run {
+        let mut command = self.command();
+        command.env("XDG_CACHE_HOME", self.path("cache")).arg("bench").args(args.split_whitespace());
+        Run::of(&command.output().expect("the program starts"))
+    }
+
     /// Runs `stack` on the CPU with `args` (words, split at spaces).
     pub(crate) fn stack(&self, args: &str) -> Run {
         self.stack_on("cpu", args)

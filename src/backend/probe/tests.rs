@@ -86,13 +86,13 @@ fn a_night_takes_what_is_known_and_asking_renews_it() {
         }
     };
     let kept = Some(file.as_path());
-    assert!(worth_known(&info, kept, measured(5.0)).is_ok() && runs.get() == 1);
-    assert!(worth_known(&info, kept, measured(20.0)).is_ok() && runs.get() == 1, "known");
-    assert!(worth_anew(&info, kept, measured(20.0)).is_err() && runs.get() == 2, "renewed");
-    assert!(worth_known(&info, kept, measured(5.0)).is_err() && runs.get() == 2, "and kept");
+    assert!(worth(&info, kept, false, measured(5.0)).is_ok() && runs.get() == 1);
+    assert!(worth(&info, kept, false, measured(20.0)).is_ok() && runs.get() == 1, "known");
+    assert!(worth(&info, kept, true, measured(20.0)).is_err() && runs.get() == 2, "renewed");
+    assert!(worth(&info, kept, false, measured(5.0)).is_err() && runs.get() == 2, "and kept");
     let card = AdapterInfo::new(DeviceType::DiscreteGpu, wgpu::Backend::Vulkan);
     assert!(
-        worth_anew(&card, kept, measured(20.0)).is_ok() && runs.get() == 2,
+        worth(&card, kept, true, measured(20.0)).is_ok() && runs.get() == 2,
         "plain without a measurement"
     );
 }
