@@ -89,9 +89,15 @@ fn peaks_are_those_of_the_formula() {
     // A first frame out of focus: the stack begins again, and files are read again beside those that come.
     let again = place.folder("again");
     let blurred = Shot { blur: 2.5, ..Shot::new(common::geometry::IDENTITY, 0) };
-    write_png8(&again.join("f.png"), &eight(&sky.shoot(&blurred)));
-    (1..FILES).for_each(|k| {
-        std::fs::hard_link(place.path("stars/f.png"), again.join(format!("g{k}.png"))).expect("linked");
+    let gray = |shot: &Shot| {
+        let sky = sky.shoot(shot);
+        Picture::new(SIZE.0, SIZE.1, 1, sky.data.into_iter().step_by(3).collect())
+    };
+    // Files as large as frames: one that is kept is seen.
+    write_float(&again.join("f.fits"), &gray(&blurred), &[]);
+    write_float(&again.join("g1.fits"), &gray(&Shot { blur: 1.0, ..blurred }), &[]);
+    (2..FILES).for_each(|k| {
+        std::fs::hard_link(again.join("g1.fits"), again.join(format!("g{k}.fits"))).expect("linked");
     });
     let (mut bad, mut seen) = (Vec::new(), Vec::new());
     for args in [
@@ -107,8 +113,8 @@ fn peaks_are_those_of_the_formula() {
         "packed --no-align --method mean",
         "packed --no-align --method mean --bin 2",
         "alpha --no-align --method add",
-        "mosaic --no-align --method mean --dark offsets --flat flats --flat-dark offsets",
-        "again --method add",
+        "mosaic --no-align --method mean --dark offsets --flat flats --flat-dark offsets --bin 2",
+        "again --method mean",
     ] {
         let run = place.stack(&format!("{args} --json --timings -o out")).exits(0);
         assert_eq!(run.err.contains("the stack begins again"), args.starts_with("again"), "{}", run.err);
