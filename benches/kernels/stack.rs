@@ -12,17 +12,27 @@ use livestack::rules::Method;
 use livestack::sensor::NO_MATRIX;
 
 /// Poses by name: reference px to frame px, of a frame that lies as the reference does, of a tracked night, of a field
-/// that turns, of the other side of the meridian.
-fn poses((w, h): Size) -> [(&'static str, Pose); 4] {
+/// that turns about its middle (behind a mount without rotator: degrees in a session), of the other side of the meridian.
+fn poses((w, h): Size) -> [(&'static str, Pose); 9] {
     let turn = |degrees: f64, x: f64, y: f64| {
         let (sin, cos) = degrees.to_radians().sin_cos();
         [cos, -sin, x, sin, cos, y, 1e-9, -1e-9, 1.0]
+    };
+    let about = |degrees: f64| {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        let (x, y) = (w as f64 / 2.0, h as f64 / 2.0);
+        turn(degrees, x - cos * x + sin * y + 7.3, y - sin * x - cos * y - 4.6)
     };
     let flipped = [-1.0, 1e-4, w as f64 - 8.3, -1e-4, -1.0, h as f64 - 3.4, 0.0, 0.0, 1.0];
     [
         ("identity", livestack::align::motion::IDENTITY),
         ("tracked", turn(0.02, 7.3, -4.6)),
-        ("2 degrees", turn(2.0, 40.3, -60.6)),
+        ("0.1 degrees", about(0.1)),
+        ("0.5 degrees", about(0.5)),
+        ("2 degrees", about(2.0)),
+        ("5 degrees", about(5.0)),
+        ("30 degrees", about(30.0)),
+        ("90 degrees", about(90.0)),
         ("180 degrees", flipped),
     ]
     .map(|(name, map)| (name, Pose::new(&map, w, h)))

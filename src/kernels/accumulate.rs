@@ -236,23 +236,23 @@ fn bands<T: Sample>(p: &AccumulateParams, rows: Range<u32>, reads: &[&[u32]], wr
     let step = Step { n: p.n, white: p.white };
     let road = Road::new(&p.pose, p.width, p.height);
     let mut block = Block::default();
-    for y in rows.clone() {
-        let band = (y - rows.start) as usize;
-        for x in (0..width).step_by(BLOCK) {
-            let n = BLOCK.min(width - x);
-            warp(p, road, plane, (x, y as i32), n, &mut block);
-            if counted {
-                let before = &counts[y as usize * stride + x..][..n];
-                for (seen, &c) in block.seen[..n].iter_mut().zip(before) {
-                    // It is 1 or 0.
-                    *seen *= *seen + f32::from(c);
-                }
+    let (down, across) = (rows.len(), width.div_ceil(BLOCK));
+    for k in 0..down * across {
+        let (band, x) = if road.turns() { (k % down, k / down) } else { (k / across, k % across) };
+        let (y, x) = (rows.start + band as u32, x * BLOCK);
+        let n = BLOCK.min(width - x);
+        warp(p, road, plane, (x, y as i32), n, &mut block);
+        if counted {
+            let before = &counts[y as usize * stride + x..][..n];
+            for (seen, &c) in block.seen[..n].iter_mut().zip(before) {
+                // It is 1 or 0.
+                *seen *= *seen + f32::from(c);
             }
-            for (method, state) in methods.iter().zip(writes.iter_mut()) {
-                let state = &mut cast_slice_mut::<u32, f32>(state)[band * stride + x..][..n];
-                if let Some(method) = method {
-                    method.apply(state, &block.warped[..n], &block.seen[..n], &step);
-                }
+        }
+        for (method, state) in methods.iter().zip(writes.iter_mut()) {
+            let state = &mut cast_slice_mut::<u32, f32>(state)[band * stride + x..][..n];
+            if let Some(method) = method {
+                method.apply(state, &block.warped[..n], &block.seen[..n], &step);
             }
         }
     }

@@ -3,26 +3,41 @@
 //! Along a row the map is a quotient of linear functions. Where perspective is gentle, a parabola through three points of a
 //! block equals it to [`BEND`] px, so that a pixel's fractions cost two products each; and where the map hardly turns, all
 //! pixels between two whole-pixel crossings share one integer offset: there the four taps are four shifted, contiguous
-//! pieces of two rows. This is the road of a tracked night, flips included. Other maps are computed pixel by pixel.
+//! pieces of two rows. This is the road of a tracked night, flips included ([`rows`]). Where the field turns by some degrees,
+//! [`RUN`] neighbours lie on two rows of pixels at most, and each chooses its own ([`slant`]). All other maps read each
+//! pixel's taps by themselves ([`gather`]).
 
 use super::accumulate::{AccumulateParams, FAR, Pose};
 use bytemuck::Pod;
 
-mod any;
+mod gather;
+mod rows;
+mod slant;
+mod track;
 
-use any::pixels;
+use gather::gather;
+use rows::rows;
+use slant::slant;
+use track::{Ahead, Track};
 
 /// Pixels that are warped together before the rules are applied: their buffers stay in the first-level cache.
 pub(super) const BLOCK: usize = 1024;
-/// Pixels that are looked at together at the frame's edge, and on the road of any map.
+/// Pixels that are computed together: a register of the widest instructions, two or four of others.
 const RUN: usize = 16;
+/// The places in a run.
+const LANE: [f32; RUN] =
+    [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
 /// What a block's parabola may be off the map, px: less than f32 leaves of a position in a large frame.
 const BEND: f64 = 2e-7;
 /// Furthest, px, that perspective may move a pixel of a frame on that road: beyond it the rounding of single precision, which
 /// the shader has, shows in the difference.
 const GENTLE: f64 = 4.0;
 /// Shortest stretch with one whole-pixel offset that is worth its own loop, px.
-const STRETCH: f64 = 10.0;
+const STRETCH: f64 = 100.0;
+/// A map that turns by less than one pixel in so many reads rows that the hardware fetches by itself.
+const STEADY: f64 = 512.0;
+/// A map that turns by more than one pixel in so many comes to each row of the frame in few steps.
+const STEEP: f64 = 8.0;
 
 /// A sample of a plane as a level.
 pub(super) trait Sample: Pod {
@@ -47,25 +62,34 @@ impl Sample for f32 {
     }
 }
 
-/// One block of a row: the warped samples, levels, and 1 where the frame covers the pixel.
+/// One block of a row: the warped samples, levels, and 1 where the frame covers the pixel. Up to [`RUN`] more are written in
+/// vain.
 pub(super) struct Block {
-    pub(super) warped: [f32; BLOCK],
+    pub(super) warped: [f32; BLOCK + RUN],
     pub(super) seen: [f32; BLOCK],
 }
 
 impl Default for Block {
     fn default() -> Self {
-        Block { warped: [0.0; BLOCK], seen: [0.0; BLOCK] }
+        Block { warped: [0.0; BLOCK + RUN], seen: [0.0; BLOCK] }
     }
 }
 
-/// Which way a frame's rows are warped.
+/// How the pixels of a frame's inside are warped.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Road {
+pub(super) struct Road {
+    way: Way,
+    ahead: Ahead,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
     /// By stretches: the integer part moves one pixel along a row of the frame for each pixel (1: forwards, -1: backwards, as
     /// behind a flip).
     Rows(i32),
-    /// Pixel by pixel.
+    /// The same where the field turns: by runs that lie on two rows of pixels.
+    Slant(i32),
+    /// Pixel by pixel: the field turns by more, or perspective is strong.
     Pixels,
 }
 
@@ -79,14 +103,24 @@ impl Road {
         // parabola through start, middle and end of n pixels is off by up to (n / 2)^3 / 15.6 times that.
         const SHARE: f64 = 2.0 * 6.0 / 15.6;
         let bend = (w.min(BLOCK as f64) / 2.0).powi(3) * p * p * SHARE;
-        match (pose.r00, pose.r10) {
-            (forth @ (1 | -1), 0)
-                if turn * STRETCH <= 1.0 && bend <= BEND && p * w.max(h).powi(2) <= GENTLE =>
-            {
-                Road::Rows(forth)
-            }
-            _ => Road::Pixels,
-        }
+        let gentle = bend <= BEND && p * w.max(h).powi(2) <= GENTLE;
+        let way = match (pose.r00, pose.r10) {
+            (forth @ (1 | -1), 0) if gentle && turn * STRETCH <= 1.0 => Way::Rows(forth),
+            (forth @ (1 | -1), 0) if gentle && turn * RUN as f64 <= 1.0 => Way::Slant(forth),
+            _ => Way::Pixels,
+        };
+        let ahead = match (pose.r00, pose.r10) {
+            (1 | -1, 0) if turn * STEADY <= 1.0 => Ahead::Nothing,
+            (1 | -1, 0) if turn * STEEP <= 1.0 => Ahead::Row { down: pose.r11 > 0 },
+            _ => Ahead::Far,
+        };
+        Road { way, ahead }
+    }
+
+    /// Whether what a row of the stack reads lies in many rows of the frame: then it is better to go down a column of blocks
+    /// than along the rows, since the caches keep what the next row reads.
+    pub(super) fn turns(self) -> bool {
+        self.ahead != Ahead::Nothing
     }
 }
 
@@ -138,15 +172,23 @@ impl Point {
     }
 }
 
-/// Where the `n` pixels from (`x`, `y`) on lie. A line maps to a line: with both ends inside, so is all between them.
+/// Where a coordinate lies in a frame of `size` px.
 #[inline(always)]
-fn place(pose: &Pose, x: usize, y: i32, n: usize) -> Place {
-    let ends = (Point::clear(pose, x as i32, y), Point::clear(pose, (x + n - 1) as i32, y));
-    let (Some(first), Some(last)) = ends else { return Place::Edge };
-    let ((u0, v0), (u1, v1)) = (first.at(), last.at());
-    let inside = |a: f64, b: f64, size: u32| a.min(b) >= 1.0 && a.max(b) < f64::from(size) - 3.0;
-    let outside = |a: f64, b: f64, size: u32| a.max(b) < -1.0 || a.min(b) > f64::from(size);
-    let (w, h) = (pose.frame_width, pose.frame_height);
+fn zone(c: f64, size: f64) -> Place {
+    if c >= 1.0 && c < size - 3.0 {
+        Place::Inside
+    } else if c < -1.0 || c > size {
+        Place::Outside
+    } else {
+        Place::Edge
+    }
+}
+
+/// Where a line from (`u0`, `v0`) to (`u1`, `v1`) lies in a frame of `w` x `h` px.
+#[inline(always)]
+fn between((u0, v0): (f64, f64), (u1, v1): (f64, f64), (w, h): (f64, f64)) -> Place {
+    let inside = |a: f64, b: f64, size: f64| a.min(b) >= 1.0 && a.max(b) < size - 3.0;
+    let outside = |a: f64, b: f64, size: f64| a.max(b) < -1.0 || a.min(b) > size;
     if inside(u0, u1, w) && inside(v0, v1, h) {
         Place::Inside
     } else if outside(u0, u1, w) || outside(v0, v1, h) {
@@ -156,17 +198,48 @@ fn place(pose: &Pose, x: usize, y: i32, n: usize) -> Place {
     }
 }
 
-/// The first piece of the `n` pixels from (`x`, `y`) on: the longest, of all of them and their halves, that does not lie
-/// across the frame's edge; or a short one that does.
+/// The first piece of the `n` pixels from (`x`, `y`) on that does not lie across the frame's edge, about as long as can be; or a
+/// short one that does. A line maps to a line: with both ends inside, so is all between them.
 #[inline(always)]
 pub(super) fn piece(pose: &Pose, (x, y): (usize, i32), n: usize) -> (usize, Place) {
-    let mut m = n;
-    let mut at = place(pose, x, y, m);
-    while at == Place::Edge && m > RUN {
-        m = (m / 2).next_multiple_of(RUN);
-        at = place(pose, x, y, m);
+    let short = n.min(RUN);
+    let at = |k: usize| Point::clear(pose, (x + k) as i32, y).map(|point| point.at());
+    let size = (f64::from(pose.frame_width), f64::from(pose.frame_height));
+    let (Some(first), Some(last)) = (at(0), at(n - 1)) else { return (short, Place::Edge) };
+    let place = between(first, last, size);
+    if place != Place::Edge {
+        return (n, place);
     }
-    (m, at)
+    // Pixels until a coordinate that goes from a to b leaves its zone: of a straight line.
+    let span = (n - 1) as f64;
+    let leaves = |a: f64, b: f64, size: f64| {
+        let limits = match zone(a, size) {
+            Place::Inside => [1.0, size - 3.0],
+            Place::Outside => [-1.0, size],
+            Place::Edge if a < 1.0 => [-1.0, 1.0],
+            Place::Edge => [size - 3.0, size],
+        };
+        let to = |limit: f64| {
+            let pixels = (limit - a) / (b - a) * span;
+            if pixels >= 0.0 { pixels } else { span }
+        };
+        to(limits[0]).min(to(limits[1]))
+    };
+    let (u, v) = (leaves(first.0, last.0, size.0), leaves(first.1, last.1, size.1));
+    let pixels = match (zone(first.0, size.0), zone(first.1, size.1)) {
+        (Place::Outside, Place::Outside) => u.max(v),
+        (Place::Outside, _) => u,
+        (_, Place::Outside) => v,
+        (Place::Inside, Place::Inside) => u.min(v),
+        (Place::Edge, Place::Inside) => return ((u as usize + 2).min(short), Place::Edge),
+        (Place::Inside, Place::Edge) => return ((v as usize + 2).min(short), Place::Edge),
+        (Place::Edge, Place::Edge) => return (short, Place::Edge),
+    };
+    let m = (pixels as usize).clamp(1, n);
+    match at(m - 1).map(|end| between(first, end, size)) {
+        Some(place) if place != Place::Edge => (m, place),
+        _ => (short, Place::Edge),
+    }
 }
 
 /// Fills `block` for `n` pixels of row `y` from column `x`: warped samples in levels, and `seen`.
@@ -179,21 +252,29 @@ pub(super) fn warp<T: Sample>(
     n: usize,
     block: &mut Block,
 ) {
-    let Road::Rows(forth) = road else { return pixels(p, plane, (x, y), n, block) };
     let mut j = 0;
     while j < n {
         let (m, at) = piece(&p.pose, (x + j, y), n - j);
-        let (warped, seen) = (&mut block.warped[j..j + m], &mut block.seen[j..j + m]);
+        let seen = &mut block.seen[j..j + m];
         match at {
             Place::Inside => {
-                inner(p, forth, plane, (x + j, y), warped);
                 seen.fill(1.0);
+                // What is written behind the piece is in vain: the next one comes after it.
+                let out = &mut block.warped[j..];
+                let from = (x + j, y);
+                let track = Track::new(&p.pose, from, m);
+                road.ahead.read(&p.pose, (plane, p.stride as usize), &track, y, m);
+                match road.way {
+                    Way::Rows(forth) => rows(p, forth, plane, (from, &track), m, out),
+                    Way::Slant(forth) => slant(p, forth, plane, (from, &track), m, out),
+                    Way::Pixels => gather(p, plane, from, m, out),
+                }
             }
             Place::Outside => {
-                warped.fill(0.0);
+                block.warped[j..j + m].fill(0.0);
                 seen.fill(0.0);
             }
-            Place::Edge => edge(p, plane, (x + j, y), warped, seen),
+            Place::Edge => edge(p, plane, (x + j, y), &mut block.warped[j..j + m], seen),
         }
         j += m;
     }
@@ -212,120 +293,6 @@ fn edge<T: Sample>(
         let hit = p.pose.covered((x + k) as i32, y);
         *seen = if hit.is_some() { 1.0 } else { 0.0 };
         *warped = hit.map_or(0.0, |at| bilinear(p, plane, at) * p.unit + p.pedestal);
-    }
-}
-
-/// A coordinate's rest along a piece of a row: c0 + c1 j + c2 j^2 at its pixel j, px.
-#[derive(Clone, Copy, Debug)]
-struct Parabola([f64; 3]);
-
-impl Parabola {
-    /// Through `a` at 0, `b` at `m` and `c` at `2 m`.
-    #[inline(always)]
-    fn through(a: f64, b: f64, c: f64, m: f64) -> Parabola {
-        let bend = (c - 2.0 * b + a) / (2.0 * m * m);
-        Parabola([a, (c - a) / (2.0 * m) - 2.0 * m * bend, bend])
-    }
-
-    #[inline(always)]
-    fn at(&self, j: usize) -> f64 {
-        let [c0, c1, c2] = self.0;
-        let j = j as f64;
-        c0 + j * (c1 + j * c2)
-    }
-
-    /// Its fraction from pixel `j` on, as a polynomial in the pixels from there.
-    #[inline(always)]
-    fn from(&self, j: usize, whole: f64) -> [f32; 3] {
-        let [_, c1, c2] = self.0;
-        [(self.at(j) - whole) as f32, (c1 + 2.0 * c2 * j as f64) as f32, c2 as f32]
-    }
-
-    /// The pixel in 1..n at which it turns round, if there is one.
-    #[inline(always)]
-    fn turn(&self, n: usize) -> Option<usize> {
-        let [_, c1, c2] = self.0;
-        let turn = (-c1 / (2.0 * c2)).ceil();
-        (turn >= 1.0 && turn < n as f64).then_some(turn as usize)
-    }
-
-    /// The first pixel after `j`, at most `end`, whose whole part is not that of `j`; it must not turn round before.
-    #[inline(always)]
-    fn crossing(&self, j: usize, end: usize) -> usize {
-        let whole = self.at(j).floor();
-        if self.at(end - 1).floor() == whole {
-            return end;
-        }
-        // It does lie between: where a straight line crosses, nearly always.
-        let here = self.at(j);
-        let slope = self.at(j + 1) - here;
-        let goal = if slope > 0.0 { whole + 1.0 - here } else { whole - here };
-        let guess = j + 1 + (goal / slope).clamp(0.0, (end - j) as f64) as usize;
-        for next in [guess, guess - 1] {
-            if next > j && next < end && self.at(next).floor() != whole && self.at(next - 1).floor() == whole
-            {
-                return next;
-            }
-        }
-        let (mut same, mut other) = (j, end - 1);
-        while other - same > 1 {
-            let middle = same + (other - same) / 2;
-            if self.at(middle).floor() == whole { same = middle } else { other = middle }
-        }
-        other
-    }
-}
-
-/// Pixels that all lie inside the frame.
-#[inline(always)]
-fn inner<T: Sample>(p: &AccumulateParams, forth: i32, plane: &[T], (x, y): (usize, i32), warped: &mut [f32]) {
-    let (pose, n) = (&p.pose, warped.len());
-    let middle = (n / 2).max(1);
-    let [a, b, c] = [0, middle, 2 * middle].map(|j| Point::of(pose, (x + j) as i32, y).0);
-    let m = middle as f64;
-    let u = Parabola::through(a.rest.0, b.rest.0, c.rest.0, m);
-    let v = Parabola::through(a.rest.1, b.rest.1, c.rest.1, m);
-    let stride = p.stride as usize;
-    let turns = [u.turn(n), v.turn(n)].map(|turn| turn.unwrap_or(n));
-    let mut j = 0;
-    while j < n {
-        // Up to here both rise or fall.
-        let end = turns.iter().copied().filter(|&turn| turn > j).min().unwrap_or(n);
-        let next = u.crossing(j, end).min(v.crossing(j, end));
-        let (ku, kv) = (u.at(j).floor(), v.at(j).floor());
-        let fractions = (u.from(j, ku), v.from(j, kv));
-        let first = a.base.0 + forth * j as i32 + ku as i32;
-        let top = (a.base.1 + kv as i32) as usize * stride;
-        let (len, levels) = (next - j, (p.unit, p.pedestal));
-        let taps = |from: i32| [top, top + stride].map(|row| &plane[row + from as usize..][..len + 1]);
-        let out = &mut warped[j..next];
-        if forth > 0 {
-            stretch(taps(first), fractions, (0.0, 1.0), levels, out);
-        } else {
-            // In the order of the taps, then turned round.
-            let last = len as i32 - 1;
-            stretch(taps(first - last), fractions, (last as f32, -1.0), levels, out);
-            out.reverse();
-        }
-        j = next;
-    }
-}
-
-/// Pixels with one offset: their taps are two pieces of two rows. The pixel of tap t is `start` + t `step`.
-#[inline(always)]
-fn stretch<T: Sample>(
-    [upper, lower]: [&[T]; 2],
-    (fu, fv): ([f32; 3], [f32; 3]),
-    (start, step): (f32, f32),
-    (unit, pedestal): (f32, f32),
-    out: &mut [f32],
-) {
-    let n = out.len();
-    let (a, b, c, d) = (&upper[..n], &upper[1..][..n], &lower[..n], &lower[1..][..n]);
-    for t in 0..n {
-        let k = start + step * t as i32 as f32;
-        let value = lerp([a[t], b[t], c[t], d[t]].map(Sample::value), fraction(fu, k), fraction(fv, k));
-        out[t] = value * unit + pedestal;
     }
 }
 
@@ -352,3 +319,6 @@ fn bilinear<T: Sample>(p: &AccumulateParams, plane: &[T], (u, v, fu, fv): (usize
     let (c, d) = (plane[low * stride + u].value(), plane[low * stride + right].value());
     lerp([a, b, c, d], fu, fv)
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,11 +15,19 @@ use bytemuck::cast_slice;
 /// place. Lavapipe (Mesa 22.3): equal.
 const STATE_TOLERANCE: f32 = 4e-6;
 
+/// Frames of fewer px are turned by degrees too: in larger ones positions are off by more, in single precision.
+const TURNED: f64 = 600.0;
+
 /// Poses by name: reference px to px of a frame of `w` x `h`.
 fn poses(w: usize, h: usize) -> Vec<(&'static str, Pose)> {
     let (x, y) = (w as f64, h as f64);
     let (sin, cos) = 0.3_f64.to_radians().sin_cos();
-    let maps: [(&str, [f64; 9]); 9] = [
+    let turn = |degrees: f64| {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        let (mx, my) = (x / 2.0, y / 2.0);
+        [cos, -sin, mx - cos * mx + sin * my, sin, cos, my - sin * mx - cos * my, 0.0, 0.0, 1.0]
+    };
+    let mut maps = vec![
         ("identity", [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]),
         ("subpixel shift", [1.0, 0.0, 0.37, 0.0, 1.0, -1.61, 0.0, 0.0, 1.0]),
         ("0.3 degrees", [cos, -sin, 1.2, sin, cos, -0.4, 0.0, 0.0, 1.0]),
@@ -30,6 +38,9 @@ fn poses(w: usize, h: usize) -> Vec<(&'static str, Pose)> {
         ("partly outside", [1.0, 0.001, x * 0.6 + 0.2, 0.0, 1.0, -y * 0.4 - 0.7, 0.0, 0.0, 1.0]),
         ("outside", [1.0, 0.0, x + 5.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]),
     ];
+    if x.max(y) < TURNED {
+        maps.extend([("2 degrees", turn(2.0)), ("182 degrees", turn(182.0)), ("30 degrees", turn(30.0))]);
+    }
     maps.iter().map(|(name, m)| (*name, Pose::new(m, w, h))).collect()
 }
 

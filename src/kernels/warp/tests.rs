@@ -1,0 +1,152 @@
+//! Every way of warping against the formula, in double precision, for wide stacks in several bands.
+
+use super::super::accumulate::{Accumulate, AccumulateParams, Pose};
+use super::super::{Store, stride};
+use super::{Ahead, RUN, Road, Way};
+use crate::backend::Backend;
+use crate::backend::cpu::Cpu;
+use crate::error::Result;
+use crate::rules::Method;
+use bytemuck::{Zeroable, cast_slice, pod_collect_to_vec};
+
+/// Wider than two blocks, and no multiple of a run.
+const SIZE: (usize, usize) = (2151, 173);
+/// Off by so much of white: what single precision leaves of a position inside a run, times the steepest slope.
+const CLOSE: f64 = 4e-6;
+/// The same where positions are the shader's: pixel by pixel, in some runs of a slant, and in those that reach the edge.
+const SINGLE: f64 = 1e-4;
+
+/// Turned by `degrees` about the middle, scaled and moved.
+fn turned(degrees: f64, scale: f64) -> [f64; 9] {
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let (sin, cos) = (scale * sin, scale * cos);
+    let (x, y) = (SIZE.0 as f64 / 2.0, SIZE.1 as f64 / 2.0);
+    [cos, -sin, x - cos * x + sin * y + 0.37, sin, cos, y - sin * x - cos * y - 0.61, 0.0, 0.0, 1.0]
+}
+
+fn with(mut map: [f64; 9], changes: &[(usize, f64)]) -> [f64; 9] {
+    changes.iter().for_each(|&(k, by)| map[k] += by);
+    map
+}
+
+/// Poses, the way that each is to take, and what is read ahead.
+fn poses() -> Vec<(&'static str, [f64; 9], Way, Ahead)> {
+    let (down, up) = (Ahead::Row { down: true }, Ahead::Row { down: false });
+    vec![
+        ("identity", turned(0.0, 1.0), Way::Rows(1), Ahead::Nothing),
+        ("tracked", turned(0.02, 1.0), Way::Rows(1), Ahead::Nothing),
+        ("tracked, bent", with(turned(-0.03, 1.0), &[(6, 3e-9), (7, -5e-9)]), Way::Rows(1), Ahead::Nothing),
+        ("0.3 degrees", turned(0.3, 1.0), Way::Rows(1), down),
+        ("-0.3 degrees", turned(-0.3, 1.001), Way::Rows(1), down),
+        (
+            "mirrored",
+            with([-1.0, 0.0, 2148.7, 0.0, 1.0, 0.2, 0.0, 0.0, 1.0], &[(3, 0.004)]),
+            Way::Rows(-1),
+            down,
+        ),
+        ("180 degrees", turned(180.0, 1.0), Way::Rows(-1), Ahead::Nothing),
+        ("180.4 degrees", turned(180.4, 1.0), Way::Rows(-1), up),
+        ("2 degrees", turned(2.0, 1.0), Way::Slant(1), down),
+        ("-3.5 degrees", turned(-3.5, 1.0), Way::Slant(1), down),
+        ("scale 1.05", turned(0.0, 1.05), Way::Slant(1), down),
+        ("182 degrees", turned(182.0, 0.99), Way::Slant(-1), up),
+        ("5 degrees", turned(5.0, 1.0), Way::Pixels, down),
+        ("30 degrees", turned(30.0, 1.0), Way::Pixels, Ahead::Far),
+        ("90 degrees", turned(90.0, 1.0), Way::Pixels, Ahead::Far),
+        ("135 degrees, bent", with(turned(135.0, 1.3), &[(6, 2e-9)]), Way::Pixels, Ahead::Far),
+        ("perspective", with(turned(1.0, 1.0), &[(6, 3e-5), (7, -2e-5)]), Way::Pixels, down),
+        ("turned, perspective", with(turned(60.0, 1.0), &[(6, -3e-5)]), Way::Pixels, Ahead::Far),
+    ]
+}
+
+/// Noise: neighbours have nothing in common.
+fn noise(k: usize) -> u32 {
+    let mut x = k as u64 + 1;
+    for _ in 0..2 {
+        x = (x ^ (x >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    (x >> 48) as u32
+}
+
+/// What the pose makes of (`x`, `y`), in double precision, and whether that is far from the edge; `None` within a pixel of
+/// it, on either side.
+fn truth(pose: &Pose, sample: impl Fn(usize, usize) -> f64, x: usize, y: usize) -> Option<(f64, bool)> {
+    let (x, y) = (x as f64, y as f64);
+    let whole = |r: i32, e: f32| f64::from(r) + f64::from(e);
+    let w = 1.0 + f64::from(pose.p0) * x + f64::from(pose.p1) * y;
+    let u = (whole(pose.r00, pose.e00) * x + whole(pose.r01, pose.e01) * y + whole(pose.tu, pose.fu)) / w;
+    let v = (whole(pose.r10, pose.e10) * x + whole(pose.r11, pose.e11) * y + whole(pose.tv, pose.fv)) / w;
+    let (width, height) = (f64::from(pose.frame_width), f64::from(pose.frame_height));
+    if u < -1.0 || v < -1.0 || u > width || v > height {
+        return Some((0.0, true));
+    }
+    if u < 1.0 || v < 1.0 || u > width - 2.0 || v > height - 2.0 {
+        return None;
+    }
+    let (fu, fv) = (u.fract(), v.fract());
+    let row = |y: usize| sample(u as usize, y) * (1.0 - fu) + sample(u as usize + 1, y) * fu;
+    let far = u.min(v).min(width - u).min(height - v) > 1.5 * RUN as f64;
+    Some((row(v as usize) * (1.0 - fv) + row(v as usize + 1) * fv, far))
+}
+
+/// The stack of `words` words that a frame with `plane` makes on the CPU.
+fn warped(params: &AccumulateParams, plane: &[u32], words: usize) -> Result<Vec<u32>> {
+    let mut cpu = Cpu::default();
+    let mut buffer = cpu.alloc("plane", plane.len())?;
+    cpu.write(&mut buffer, plane)?;
+    let mut state = cpu.alloc("state", words)?;
+    cpu.run::<Accumulate>(params, &[Some(&buffer), None], &mut [Some(&mut state)])?;
+    let mut got = vec![0; words];
+    cpu.read(&state, &mut got)?;
+    Ok(got)
+}
+
+/// Warps noise of store `T` by `map` and compares.
+fn agrees(name: &str, map: &[f64; 9], store: Store, way: Way, ahead: Ahead) {
+    let (w, h) = SIZE;
+    let row = stride(w);
+    let (bits, white) = if store == Store::U8 { (8, 255.0) } else { (16, 65535.0) };
+    let level = |x: usize, y: usize| noise(y * row + x) >> (16 - bits);
+    let samples = (0..row * h).map(|k| level(k % row, k / row));
+    let plane: Vec<u32> = match store {
+        Store::U8 => pod_collect_to_vec(&samples.map(|v| v as u8).collect::<Vec<_>>()),
+        Store::U16 => pod_collect_to_vec(&samples.map(|v| v as u16).collect::<Vec<_>>()),
+        Store::F32 => pod_collect_to_vec(&samples.map(|v| v as f32).collect::<Vec<_>>()),
+    };
+    let pose = Pose::new(map, w, h);
+    assert_eq!(Road::new(&pose, w as u32, h as u32), Road { way, ahead }, "{name}");
+    let params = AccumulateParams {
+        rows: h as u32,
+        width: w as u32,
+        height: h as u32,
+        stride: row as u32,
+        store: store as u32,
+        slots: 1,
+        unit: 1.0,
+        n: 1.0,
+        white,
+        op: [Method::Add as u32; 6],
+        pose,
+        ..Zeroable::zeroed()
+    };
+    let got = warped(&params, &plane, row * h).expect("a stack");
+    let got: &[f32] = cast_slice(&got);
+    let mut seen = 0;
+    for (y, x) in (0..h).flat_map(|y| (0..w).map(move |x| (y, x))) {
+        let Some((want, far)) = truth(&pose, |x, y| f64::from(level(x, y)), x, y) else { continue };
+        let is = f64::from(got[y * row + x]);
+        let close = f64::from(white) * if far && matches!(way, Way::Rows(_)) { CLOSE } else { SINGLE };
+        assert!((is - want).abs() <= close, "{name}, {store:?}, ({x}, {y}): {is} instead of {want}");
+        seen += usize::from(want > 0.0);
+    }
+    assert!(seen > w * h / 20, "{name}: {seen} pixels inside");
+}
+
+#[test]
+fn every_way_equals_the_formula() {
+    for (name, map, way, ahead) in poses() {
+        for store in [Store::U8, Store::U16, Store::F32] {
+            agrees(name, &map, store, way, ahead);
+        }
+    }
+}
