@@ -232,6 +232,9 @@ fn parse(line: &str) -> std::result::Result<(String, Known, Option<Size>), Strin
 /// Smallest determinant of a pose's linear part, and smallest denominator at a corner, that make sense.
 const LEAST: f64 = 1e-3;
 
+/// Largest position, px, before it is divided by the denominator: warping counts whole ones in 32 bits.
+const WHOLE: f64 = 1e9;
+
 /// Whether a given pose can be warped with: regular, the horizon outside the frame, the corners not light years away.
 #[must_use]
 pub fn usable(h: &Mat3, shape: &Shape) -> bool {
@@ -240,7 +243,8 @@ pub fn usable(h: &Mat3, shape: &Shape) -> bool {
     (h[0] * h[4] - h[1] * h[3]).abs() > LEAST
         && [(0.0, 0.0), (w, 0.0), (0.0, y), (w, y)].iter().all(|&(x, y)| {
             let (u, v) = apply(h, x, y);
-            h[6] * x + h[7] * y + 1.0 > LEAST && u.abs() < far && v.abs() < far
+            let whole = |k: usize| (h[k] * x).abs() + (h[k + 1] * y).abs() + h[k + 2].abs() < WHOLE;
+            h[6] * x + h[7] * y + 1.0 > LEAST && u.abs() < far && v.abs() < far && whole(0) && whole(3)
         })
         && h.iter().all(|v| v.abs() < far)
 }

@@ -1,7 +1,7 @@
 //! How the CPU twin of `accumulate` resamples: bilinear, a block of a row at a time.
 //!
 //! Along a row the map is a quotient of linear functions. Where perspective is gentle, a parabola through three points of a
-//! block equals it to [`BEND`] px, so that a pixel's fractions cost two products each; and where the map hardly turns, all
+//! piece equals it to [`BEND`] px, so that a pixel's fractions cost two products each; and where the map hardly turns, all
 //! pixels between two whole-pixel crossings share one integer offset: there the four taps are four shifted, contiguous
 //! pieces of two rows. This is the road of a tracked night, flips included ([`rows`]). Where the field turns by some degrees,
 //! [`RUN`] neighbours lie on two rows of pixels at most, and each chooses its own ([`slant`]). All other maps read each
@@ -34,6 +34,8 @@ const BEND: f64 = 2e-7;
 const GENTLE: f64 = 4.0;
 /// Shortest stretch with one whole-pixel offset that is worth its own loop, px.
 const STRETCH: f64 = 100.0;
+/// A map that stretches a row by more than one pixel in so many has too few runs with one column offset.
+const ALONG: f64 = 64.0;
 /// A map that turns by less than one pixel in so many reads rows that the hardware fetches by itself.
 const STEADY: f64 = 512.0;
 /// A map that turns by more than one pixel in so many comes to each row of the frame in few steps.
@@ -96,7 +98,8 @@ enum Way {
 impl Road {
     /// For the `width` x `height` pixels of a stack.
     pub(super) fn new(pose: &Pose, width: u32, height: u32) -> Road {
-        let turn = f64::from(pose.e00.abs().max(pose.e10.abs()));
+        let stretch = f64::from(pose.e00.abs());
+        let turn = stretch.max(f64::from(pose.e10.abs()));
         let (w, h) = (f64::from(width), f64::from(height));
         let p = f64::from(pose.p0).abs().max(f64::from(pose.p1).abs());
         // The third derivative of a position is 6 p0^2 over the squared denominator, times a scale of about 1; the
@@ -106,9 +109,13 @@ impl Road {
         let gentle = bend <= BEND && p * w.max(h).powi(2) <= GENTLE;
         let way = match (pose.r00, pose.r10) {
             (forth @ (1 | -1), 0) if gentle && turn * STRETCH <= 1.0 => Way::Rows(forth),
-            (forth @ (1 | -1), 0) if gentle && turn * RUN as f64 <= 1.0 => Way::Slant(forth),
+            (forth @ (1 | -1), 0) if gentle && turn * RUN as f64 <= 1.0 && stretch * ALONG <= 1.0 => {
+                Way::Slant(forth)
+            }
             _ => Way::Pixels,
         };
+        // Perspective turns what lies far from the middle.
+        let turn = turn + p * w.max(h);
         let ahead = match (pose.r00, pose.r10) {
             (1 | -1, 0) if turn * STEADY <= 1.0 => Ahead::Nothing,
             (1 | -1, 0) if turn * STEEP <= 1.0 => Ahead::Row { down: pose.r11 > 0 },
@@ -172,29 +179,53 @@ impl Point {
     }
 }
 
-/// Where a coordinate lies in a frame of `size` px.
+/// A position along a side of the frame, px: from its start, or from its end.
+#[derive(Clone, Copy)]
+enum Limit {
+    Start(f64),
+    End(f64),
+}
+
+impl Limit {
+    #[inline(always)]
+    fn of(self, size: f64) -> f64 {
+        match self {
+            Limit::Start(px) => px,
+            Limit::End(px) => size - px,
+        }
+    }
+}
+
+/// What lies between is inside, a pixel to spare.
+const INSIDE: [Limit; 2] = [Limit::Start(1.0), Limit::End(3.0)];
+/// What lies beyond is outside, a pixel to spare.
+const OUTSIDE: [Limit; 2] = [Limit::Start(-1.0), Limit::End(0.0)];
+
+/// Where what lies between the coordinates `a` and `b` lies along a side of `size` px.
 #[inline(always)]
-fn zone(c: f64, size: f64) -> Place {
-    if c >= 1.0 && c < size - 3.0 {
+fn side(a: f64, b: f64, size: f64) -> Place {
+    if a.min(b) >= INSIDE[0].of(size) && a.max(b) < INSIDE[1].of(size) {
         Place::Inside
-    } else if c < -1.0 || c > size {
+    } else if a.max(b) < OUTSIDE[0].of(size) || a.min(b) > OUTSIDE[1].of(size) {
         Place::Outside
     } else {
         Place::Edge
     }
 }
 
+/// The same of one coordinate.
+#[inline(always)]
+fn zone(c: f64, size: f64) -> Place {
+    side(c, c, size)
+}
+
 /// Where a line from (`u0`, `v0`) to (`u1`, `v1`) lies in a frame of `w` x `h` px.
 #[inline(always)]
 fn between((u0, v0): (f64, f64), (u1, v1): (f64, f64), (w, h): (f64, f64)) -> Place {
-    let inside = |a: f64, b: f64, size: f64| a.min(b) >= 1.0 && a.max(b) < size - 3.0;
-    let outside = |a: f64, b: f64, size: f64| a.max(b) < -1.0 || a.min(b) > size;
-    if inside(u0, u1, w) && inside(v0, v1, h) {
-        Place::Inside
-    } else if outside(u0, u1, w) || outside(v0, v1, h) {
-        Place::Outside
-    } else {
-        Place::Edge
+    match (side(u0, u1, w), side(v0, v1, h)) {
+        (Place::Inside, Place::Inside) => Place::Inside,
+        (Place::Outside, _) | (_, Place::Outside) => Place::Outside,
+        _ => Place::Edge,
     }
 }
 
@@ -205,40 +236,44 @@ pub(super) fn piece(pose: &Pose, (x, y): (usize, i32), n: usize) -> (usize, Plac
     let short = n.min(RUN);
     let at = |k: usize| Point::clear(pose, (x + k) as i32, y).map(|point| point.at());
     let size = (f64::from(pose.frame_width), f64::from(pose.frame_height));
-    let (Some(first), Some(last)) = (at(0), at(n - 1)) else { return (short, Place::Edge) };
-    let place = between(first, last, size);
-    if place != Place::Edge {
-        return (n, place);
+    let Some(first) = at(0) else { return (short, Place::Edge) };
+    let mut m = n / 2;
+    if let Some(last) = at(n - 1) {
+        let place = between(first, last, size);
+        if place != Place::Edge {
+            return (n, place);
+        }
+        // Pixels until a coordinate that goes from a to b leaves its zone: along a straight line.
+        let leaves = |a: f64, b: f64, size: f64| {
+            let limits = match zone(a, size) {
+                Place::Inside => INSIDE.map(|limit| limit.of(size)),
+                Place::Outside => OUTSIDE.map(|limit| limit.of(size)),
+                Place::Edge if a < size / 2.0 => [OUTSIDE[0].of(size), INSIDE[0].of(size)],
+                Place::Edge => [INSIDE[1].of(size), OUTSIDE[1].of(size)],
+            };
+            let span = (n - 1) as f64;
+            let pixels = limits.map(|limit| (limit - a) / (b - a) * span);
+            pixels.into_iter().filter(|pixels| *pixels >= 0.0).fold(span, f64::min)
+        };
+        let (u, v) = (leaves(first.0, last.0, size.0), leaves(first.1, last.1, size.1));
+        m = match (zone(first.0, size.0), zone(first.1, size.1)) {
+            (Place::Outside, Place::Outside) => u.max(v),
+            (Place::Outside, _) => u,
+            (_, Place::Outside) => v,
+            (Place::Inside, Place::Inside) => u.min(v),
+            (Place::Edge, Place::Inside) => return ((u as usize + 2).min(short), Place::Edge),
+            (Place::Inside, Place::Edge) => return ((v as usize + 2).min(short), Place::Edge),
+            (Place::Edge, Place::Edge) => return (short, Place::Edge),
+        } as usize;
     }
-    // Pixels until a coordinate that goes from a to b leaves its zone: of a straight line.
-    let span = (n - 1) as f64;
-    let leaves = |a: f64, b: f64, size: f64| {
-        let limits = match zone(a, size) {
-            Place::Inside => [1.0, size - 3.0],
-            Place::Outside => [-1.0, size],
-            Place::Edge if a < 1.0 => [-1.0, 1.0],
-            Place::Edge => [size - 3.0, size],
-        };
-        let to = |limit: f64| {
-            let pixels = (limit - a) / (b - a) * span;
-            if pixels >= 0.0 { pixels } else { span }
-        };
-        to(limits[0]).min(to(limits[1]))
-    };
-    let (u, v) = (leaves(first.0, last.0, size.0), leaves(first.1, last.1, size.1));
-    let pixels = match (zone(first.0, size.0), zone(first.1, size.1)) {
-        (Place::Outside, Place::Outside) => u.max(v),
-        (Place::Outside, _) => u,
-        (_, Place::Outside) => v,
-        (Place::Inside, Place::Inside) => u.min(v),
-        (Place::Edge, Place::Inside) => return ((u as usize + 2).min(short), Place::Edge),
-        (Place::Inside, Place::Edge) => return ((v as usize + 2).min(short), Place::Edge),
-        (Place::Edge, Place::Edge) => return (short, Place::Edge),
-    };
-    let m = (pixels as usize).clamp(1, n);
-    match at(m - 1).map(|end| between(first, end, size)) {
-        Some(place) if place != Place::Edge => (m, place),
-        _ => (short, Place::Edge),
+    // Under perspective it is a guess; a shorter piece will do.
+    loop {
+        m = m.clamp(1, n);
+        match at(m - 1).map(|end| between(first, end, size)) {
+            Some(place) if place != Place::Edge => return (m, place),
+            _ if m <= short => return (short, Place::Edge),
+            _ => m /= 2,
+        }
     }
 }
 

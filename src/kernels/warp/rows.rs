@@ -60,7 +60,7 @@ fn stretches<T: Sample, const BACK: bool>(
         {
             stretch::<T, BACK>([a, b, c, d], fractions, levels, out);
         } else {
-            // The plane ends within the last run: frames of a few pixels.
+            // The plane begins within the last run: mirrored frames of a few pixels.
             gather(p, plane, (from.0 + j, from.1), next - j, out);
         }
         j = next;

@@ -27,8 +27,8 @@ pub(super) fn slant<T: Sample>(
     }
 }
 
-/// [`RUN`] pixels from the piece's pixel `j` on. False, and nothing done, where they do not share one whole column offset, or
-/// where the plane ends before.
+/// [`RUN`] pixels from the piece's pixel `j` on. False, and nothing done, where they do not share one whole column offset or
+/// lie on more rows, or where the plane ends before.
 #[inline(always)]
 fn run<T: Sample, const BACK: bool>(
     p: &AccumulateParams,
@@ -39,11 +39,12 @@ fn run<T: Sample, const BACK: bool>(
 ) -> bool {
     let last = j + RUN - 1;
     let (ku, kv) = (track.u.at(j).floor(), track.v.at(j).floor());
-    if track.u.at(last).floor() != ku {
+    let end_v = track.v.at(last).floor();
+    // Narrow, tall frames may have perspective enough for a third row.
+    if track.u.at(last).floor() != ku || (end_v - kv).abs() > 1.0 {
         return false;
     }
-    // The other row, if there is one, is the next: a map that turns more is warped another way.
-    let low = kv.min(track.v.at(last).floor());
+    let low = kv.min(end_v);
     let (fu, fv) = (track.u.from(j, ku), track.v.from(j, low));
     let along = if BACK { -(last as i32) } else { j as i32 };
     let stride = p.stride as usize;

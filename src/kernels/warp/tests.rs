@@ -2,7 +2,7 @@
 
 use super::super::accumulate::{Accumulate, AccumulateParams, Pose};
 use super::super::{Store, stride};
-use super::{Ahead, RUN, Road, Way};
+use super::{Ahead, Place, RUN, Road, Way, piece};
 use crate::backend::Backend;
 use crate::backend::cpu::Cpu;
 use crate::error::Result;
@@ -48,8 +48,16 @@ fn poses() -> Vec<(&'static str, [f64; 9], Way, Ahead)> {
         ("180.4 degrees", turned(180.4, 1.0), Way::Rows(-1), up),
         ("2 degrees", turned(2.0, 1.0), Way::Slant(1), down),
         ("-3.5 degrees", turned(-3.5, 1.0), Way::Slant(1), down),
-        ("scale 1.05", turned(0.0, 1.05), Way::Slant(1), down),
+        ("scale 1.05", turned(0.0, 1.05), Way::Pixels, down),
         ("182 degrees", turned(182.0, 0.99), Way::Slant(-1), up),
+        ("2 degrees, bent", with(turned(2.0, 1.01), &[(6, -4e-8), (7, 3e-8)]), Way::Slant(1), down),
+        ("182 degrees, bent", with(turned(182.0, 1.0), &[(6, 4e-8)]), Way::Slant(-1), up),
+        (
+            "180 degrees, bent",
+            with(turned(180.02, 1.0), &[(6, 4e-8), (7, 4e-8)]),
+            Way::Rows(-1),
+            Ahead::Nothing,
+        ),
         ("5 degrees", turned(5.0, 1.0), Way::Pixels, down),
         ("30 degrees", turned(30.0, 1.0), Way::Pixels, Ahead::Far),
         ("90 degrees", turned(90.0, 1.0), Way::Pixels, Ahead::Far),
@@ -140,6 +148,44 @@ fn agrees(name: &str, map: &[f64; 9], store: Store, way: Way, ahead: Ahead) {
         seen += usize::from(want > 0.0);
     }
     assert!(seen > w * h / 20, "{name}: {seen} pixels inside");
+}
+
+#[test]
+fn pieces_lie_where_they_say() {
+    let mut inside = 0;
+    for (w, h) in [(1, 1), (2, 2), (5, 3), (8, 8), (12, 12), (17, 13), (2151, 31)] {
+        let (x, y) = (w as f64, h as f64);
+        let maps = poses().into_iter().map(|(name, map, ..)| (name, map)).chain([
+            ("scale 3", [3.0, 0.0, -x, 0.0, 3.0, -y, 0.0, 0.0, 1.0]),
+            ("scale 0.3", [0.3, 0.01, x * 0.4, -0.02, 0.3, y * 0.3, 0.0, 0.0, 1.0]),
+            ("mirrored", [-1.0, 0.0, x - 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]),
+            ("concave", [2.0, 0.0, 0.0, 0.0, 1.0, 0.3, 0.6 / x, 0.0, 1.0]),
+            ("convex", [0.5, 0.0, 0.0, 0.0, 1.0, 0.3, -0.6 / x, 0.0, 1.0]),
+            ("horizon", [1.0, 0.0, 0.2, 0.0, 1.0, 0.2, -1.4 / x, 0.0, 1.0]),
+        ]);
+        for (name, map) in maps {
+            let pose = Pose::new(&map, w, h);
+            let mut all = 0;
+            for row in 0..h as i32 {
+                let mut at = 0;
+                while at < w {
+                    let (n, place) = piece(&pose, (at, row), w - at);
+                    assert!((1..=w - at).contains(&n), "{name} {w}x{h}, ({at}, {row}): {n} pixels");
+                    let seen = (at..at + n).filter(|&k| pose.covered(k as i32, row).is_some()).count();
+                    match place {
+                        Place::Inside => assert_eq!(seen, n, "{name} {w}x{h}, ({at}, {row})"),
+                        Place::Outside => assert_eq!(seen, 0, "{name} {w}x{h}, ({at}, {row})"),
+                        Place::Edge => {}
+                    }
+                    inside += if place == Place::Inside { n } else { 0 };
+                    (at, all) = (at + n, all + 1);
+                }
+            }
+            // Not run by run, but for rows along the edge: what follows the edge is found at once, or by halves.
+            assert!(all <= 60 * h || name == "horizon", "{name} {w}x{h}: {all} pieces");
+        }
+    }
+    assert!(inside > 2151 * 31 * 5, "{inside}");
 }
 
 #[test]

@@ -129,13 +129,19 @@ impl Ahead {
 
 #[inline(always)]
 fn row<T: Sample>(down: bool, (plane, stride): (&[T], usize), track: &Track, n: usize) {
-    let (u0, u1) = (track.u.at(0) as i32, track.step.0 * (n - 1) as i32 + track.u.at(n - 1) as i32);
-    let (v0, v1) = (track.v.at(0) as i32, track.v.at(n - 1) as i32);
+    let (u0, u1) = (
+        track.u.at(0) as i64,
+        (track.u.at(n - 1) as i64).wrapping_add(i64::from(track.step.0) * (n as i64 - 1)),
+    );
+    let (v0, v1) = (track.v.at(0) as i64, track.v.at(n - 1) as i64);
     // Behind the lower taps, or before the upper ones.
-    let v = track.base.1 + if down { v0.max(v1) + 3 } else { v0.min(v1) - 2 };
-    let (left, right) = (track.base.0 + u0.min(u1), track.base.0 + u0.max(u1) + 1);
-    let from = i64::from(v) * stride as i64 + i64::from(left);
-    let to = from + i64::from(right) - i64::from(left);
+    let v = i64::from(track.base.1).wrapping_add(if down {
+        v0.max(v1).wrapping_add(3)
+    } else {
+        v0.min(v1).wrapping_sub(2)
+    });
+    let from = v.wrapping_mul(stride as i64).wrapping_add(i64::from(track.base.0).wrapping_add(u0.min(u1)));
+    let to = from.wrapping_add(u0.abs_diff(u1) as i64).wrapping_add(1);
     let mut sum = 0.0;
     if let (Ok(from), Ok(to)) = (usize::try_from(from), usize::try_from(to))
         && let Some(row) = plane.get(from..=to)
