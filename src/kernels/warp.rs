@@ -86,11 +86,11 @@ pub(super) struct Road {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
-    /// By stretches: the integer part moves one pixel along a row of the frame for each pixel (1: forwards, -1: backwards, as
-    /// behind a flip).
-    Rows(i32),
+    /// By stretches: the integer part moves one pixel along a row of the frame for each pixel (back: against it, as behind a
+    /// flip).
+    Rows { back: bool },
     /// The same where the field turns: by runs that lie on two rows of pixels.
-    Slant(i32),
+    Slant { back: bool },
     /// Pixel by pixel: the field turns by more, or perspective is strong.
     Pixels,
 }
@@ -107,10 +107,11 @@ impl Road {
         const SHARE: f64 = 2.0 * 6.0 / 15.6;
         let bend = (w.min(BLOCK as f64) / 2.0).powi(3) * p * p * SHARE;
         let gentle = bend <= BEND && p * w.max(h).powi(2) <= GENTLE;
+        let back = pose.r00 < 0;
         let way = match (pose.r00, pose.r10) {
-            (forth @ (1 | -1), 0) if gentle && turn * STRETCH <= 1.0 => Way::Rows(forth),
-            (forth @ (1 | -1), 0) if gentle && turn * RUN as f64 <= 1.0 && stretch * ALONG <= 1.0 => {
-                Way::Slant(forth)
+            (1 | -1, 0) if gentle && turn * STRETCH <= 1.0 => Way::Rows { back },
+            (1 | -1, 0) if gentle && turn * RUN as f64 <= 1.0 && stretch * ALONG <= 1.0 => {
+                Way::Slant { back }
             }
             _ => Way::Pixels,
         };
@@ -300,8 +301,10 @@ pub(super) fn warp<T: Sample>(
                 let track = Track::new(&p.pose, from, m);
                 road.ahead.read(&p.pose, (plane, p.stride as usize), &track, y, m);
                 match road.way {
-                    Way::Rows(forth) => rows(p, forth, plane, (from, &track), m, out),
-                    Way::Slant(forth) => slant(p, forth, plane, (from, &track), m, out),
+                    Way::Rows { back: false } => rows::<T, false>(p, plane, (from, &track), m, out),
+                    Way::Rows { back: true } => rows::<T, true>(p, plane, (from, &track), m, out),
+                    Way::Slant { back: false } => slant::<T, false>(p, plane, (from, &track), m, out),
+                    Way::Slant { back: true } => slant::<T, true>(p, plane, (from, &track), m, out),
                     Way::Pixels => gather(p, plane, from, m, out),
                 }
             }

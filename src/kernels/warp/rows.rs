@@ -7,23 +7,7 @@ use super::{RUN, Sample, Track, fraction, lerp};
 /// Fills `out` for the `n` pixels along `track`, which starts at `from`; they all lie inside the frame. What is left of the
 /// last run is overwritten in vain.
 #[inline(always)]
-pub(super) fn rows<T: Sample>(
-    p: &AccumulateParams,
-    forth: i32,
-    plane: &[T],
-    (from, track): ((usize, i32), &Track),
-    n: usize,
-    out: &mut [f32],
-) {
-    if forth > 0 {
-        stretches::<T, false>(p, plane, (from, track), n, out);
-    } else {
-        stretches::<T, true>(p, plane, (from, track), n, out);
-    }
-}
-
-#[inline(always)]
-fn stretches<T: Sample, const BACK: bool>(
+pub(super) fn rows<T: Sample, const BACK: bool>(
     p: &AccumulateParams,
     plane: &[T],
     (from, track): ((usize, i32), &Track),

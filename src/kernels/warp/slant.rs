@@ -7,21 +7,15 @@ use super::{LANE, RUN, Sample, Track, fraction};
 /// Fills `out` for the `n` pixels along `track`, which starts at `from`; they all lie inside the frame. What is left of the
 /// last run is overwritten in vain.
 #[inline(always)]
-pub(super) fn slant<T: Sample>(
+pub(super) fn slant<T: Sample, const BACK: bool>(
     p: &AccumulateParams,
-    forth: i32,
     plane: &[T],
     (from, track): ((usize, i32), &Track),
     n: usize,
     out: &mut [f32],
 ) {
     for j in (0..n).step_by(RUN) {
-        let done = if forth > 0 {
-            run::<T, false>(p, plane, track, j, &mut out[j..])
-        } else {
-            run::<T, true>(p, plane, track, j, &mut out[j..])
-        };
-        if !done {
+        if !run::<T, BACK>(p, plane, track, j, &mut out[j..]) {
             gather(p, plane, (from.0 + j, from.1), RUN.min(n - j), &mut out[j..]);
         }
     }
