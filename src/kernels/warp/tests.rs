@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::backend::cpu::Cpu;
 use crate::error::Result;
 use crate::rules::Method;
-use bytemuck::{Zeroable, cast_slice, pod_collect_to_vec};
+use bytemuck::{Zeroable, cast_slice, cast_slice_mut, pod_collect_to_vec};
 
 /// Wider than two blocks, and no multiple of a run.
 const SIZE: (usize, usize) = (2151, 173);
@@ -107,15 +107,19 @@ fn truth(pose: &Pose, sample: impl Fn(usize, usize) -> f64, x: usize, y: usize) 
     Some((row(v as usize) * (1.0 - fv) + row(v as usize + 1) * fv, far))
 }
 
-/// The stack of `words` words that a frame with `plane` makes on the CPU.
-fn warped(params: &AccumulateParams, plane: &[u32], words: usize) -> Result<Vec<u32>> {
+/// The stacks, of `words` words each, that a frame with `plane` makes on the CPU where `counts` frames cover the pixels.
+fn warped(params: &AccumulateParams, plane: &[u32], counts: &[u32], words: usize) -> Result<[Vec<f32>; 2]> {
     let mut cpu = Cpu::default();
-    let mut buffer = cpu.alloc("plane", plane.len())?;
-    cpu.write(&mut buffer, plane)?;
-    let mut state = cpu.alloc("state", words)?;
-    cpu.run::<Accumulate>(params, &[Some(&buffer), None], &mut [Some(&mut state)])?;
-    let mut got = vec![0; words];
-    cpu.read(&state, &mut got)?;
+    let mut buffers = [cpu.alloc("plane", plane.len())?, cpu.alloc("counts", counts.len())?];
+    cpu.write(&mut buffers[0], plane)?;
+    cpu.write(&mut buffers[1], counts)?;
+    let mut states = [cpu.alloc("state 0", words)?, cpu.alloc("state 1", words)?];
+    let reads = [Some(&buffers[0]), Some(&buffers[1])];
+    cpu.run::<Accumulate>(params, &reads, &mut states.each_mut().map(Some))?;
+    let mut got = [vec![0.0; words], vec![0.0; words]];
+    for (state, got) in states.iter().zip(&mut got) {
+        cpu.read(state, cast_slice_mut(got))?;
+    }
     Ok(got)
 }
 
@@ -139,22 +143,25 @@ fn agrees(name: &str, map: &[f64; 9], store: Store, way: Way, ahead: Ahead) {
         height: h as u32,
         stride: row as u32,
         store: store as u32,
-        slots: 1,
+        slots: 2,
         unit: 1.0,
-        n: 1.0,
+        n: 2.0,
         white,
-        op: [Method::Add as u32; 6],
+        op: [Method::Add as u32, Method::Mean as u32, 0, 0, 0, 0],
         pose,
         ..Zeroable::zeroed()
     };
-    let got = warped(&params, &plane, row * h).expect("a stack");
-    let got: &[f32] = cast_slice(&got);
+    let counts: Vec<u16> = (0..row * h).map(|k| (noise(k + 7) >> 13) as u16).collect();
+    let [sums, means] = warped(&params, &plane, cast_slice(&counts), row * h).expect("stacks");
     let mut seen = 0;
     for (y, x) in (0..h).flat_map(|y| (0..w).map(move |x| (y, x))) {
         let Some((want, far)) = truth(&pose, |x, y| f64::from(level(x, y)), x, y) else { continue };
-        let is = f64::from(got[y * row + x]);
+        let at = y * row + x;
+        // Both begin with 0.
+        let (is, mean) = (f64::from(sums[at]), f64::from(means[at]) * f64::from(counts[at] + 1));
         let close = f64::from(white) * if far && matches!(way, Way::Rows { .. }) { CLOSE } else { SINGLE };
         assert!((is - want).abs() <= close, "{name}, {store:?}, ({x}, {y}): {is} instead of {want}");
+        assert!((mean - want).abs() <= 2.0 * close, "{name}, {store:?}, ({x}, {y}): mean {mean}, not {want}");
         seen += usize::from(want > 0.0);
     }
     assert!(seen > w * h / 20, "{name}: {seen} pixels inside");
