@@ -33,9 +33,15 @@ fn register(signals: &Signals, live: bool) -> std::io::Result<()> {
     use signal_hook::flag;
 
     let ends: &[i32] = if live { &[SIGINT, SIGTERM] } else { &[SIGINT, SIGTERM, SIGHUP] };
-    for &signal in ends {
-        // In this order: the second one finds the flag set.
-        flag::register_conditional_shutdown(signal, exit::INTERRUPTED.into(), Arc::clone(&signals.stop))?;
+    let seen: Vec<Arc<AtomicBool>> = ends.iter().map(|_| Arc::default()).collect();
+    for (k, &signal) in ends.iter().enumerate() {
+        // Actions run in this order. Two signals at the same instant may be handled by two threads: each says that it is there
+        // before it looks for the others, so that one of the two finds the other.
+        flag::register_conditional_shutdown(signal, exit::INTERRUPTED.into(), Arc::clone(&seen[k]))?;
+        flag::register(signal, Arc::clone(&seen[k]))?;
+        for (_, other) in seen.iter().enumerate().filter(|(other, _)| *other != k) {
+            flag::register_conditional_shutdown(signal, exit::INTERRUPTED.into(), Arc::clone(other))?;
+        }
         flag::register(signal, Arc::clone(&signals.stop))?;
     }
     // A limit on the size of files is a full disk, no reason to die.
